@@ -1,0 +1,103 @@
+"""What a network is, as plain values: its sizes and the constants with which its output is read.
+
+Knows nothing of PyTorch, so that recipes and file headers can be compared where it is not installed.
+"""
+
+import dataclasses
+
+from hawp_core.errors import UserError
+
+STRIDE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What the network is and how its output is read; the defaults are the published ones (`hawpv3.yaml`).
+
+    Attributes:
+        image_size: side of the square input, pixels.
+        width: feature channels; the hourglasses, heads and heatmap decoder scale with it.
+        depth: poolings in an hourglass.
+        stacks: hourglasses one after the other.
+        line_points: points along a line, the two ends included, that verification reads.
+        junction_features, line_features: channels read at junctions and along lines.
+        verification_width: hidden units of the verification layers.
+        lineness_widths: hidden units of the lineness layers.
+        distance_threshold: reach of the attraction field, grid units.
+        residual: decode three distance hypotheses a grid point instead of one.
+        max_junctions: most junctions of an image.
+        junction_threshold: least junction probability.
+        binding_distance2: squared distance, grid units, under which a proposal's end binds to a junction.
+    """
+
+    image_size: int = 512
+    width: int = 256
+    depth: int = 4
+    stacks: int = 2
+    line_points: int = 32
+    junction_features: int = 128
+    line_features: int = 4
+    verification_width: int = 1024
+    lineness_widths: tuple[int, int] = (128, 32)
+    distance_threshold: float = 2.0
+    residual: bool = True
+    max_junctions: int = 300
+    junction_threshold: float = 0.008
+    binding_distance2: float = 10.0
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Architecture":
+        """The architecture with the given fields, published defaults for the rest.
+
+        Raises:
+            UserError: an unknown field or a value that makes no network.
+        """
+        known = {field.name: field.default for field in dataclasses.fields(cls)}
+        for name, value in values.items():
+            if name not in known:
+                raise UserError(f"model.{name} is not a setting of the network: use one of {', '.join(known)}.")
+            if not _acceptable(name, value, known[name]):
+                raise UserError(
+                    f"model.{name} is {value!r}, which makes no network: give {_wanted(name, known[name])}."
+                )
+        typed = {name: _cast(value, known[name]) for name, value in values.items()}
+        made = cls(**typed)
+        if made.image_size % made.multiple:
+            raise UserError(
+                f"model.image_size is {made.image_size}, which is no multiple of {made.multiple} (4 * 2^depth): "
+                f"set it to {max(1, round(made.image_size / made.multiple)) * made.multiple} or lower model.depth."
+            )
+        return made
+
+    def to_dict(self) -> dict:
+        """Plain values, for JSON; `from_dict` reads them back."""
+        return {**dataclasses.asdict(self), "lineness_widths": list(self.lineness_widths)}
+
+    @property
+    def multiple(self) -> int:
+        """Image sides must be multiples of this many pixels: the stride times the hourglass's poolings."""
+        return STRIDE * 2**self.depth
+
+
+def _acceptable(name: str, value: object, default: object) -> bool:
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, tuple):
+        whole = isinstance(value, (list, tuple)) and all(isinstance(v, int) and v > 0 for v in value)
+        return whole and len(value) == len(default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    if isinstance(default, float):
+        return value >= 0 if name == "junction_threshold" else value > 0
+    least = {"width": 16, "line_points": 3}.get(name, 1)
+    return isinstance(value, int) and value >= least and (name != "width" or value % 16 == 0)
+
+
+def _wanted(name: str, default: object) -> str:
+    special = {"width": "a positive multiple of 16", "line_points": "a whole number from 3 on"}
+    kinds = {bool: "true or false", tuple: "two positive whole numbers", float: "a positive number"}
+    return f"{special.get(name) or kinds.get(type(default), 'a positive whole number')}, for instance {default!r}"
+
+
+def _cast(value: object, default: object) -> object:
+    return float(value) if isinstance(default, float) else tuple(value) if isinstance(default, tuple) else value

@@ -1,0 +1,64 @@
+"""hawp <command>: every step of the workflow by hand, and what looks at its results."""
+
+import argparse
+import importlib
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+
+from hawp_core.errors import Interrupted, UserError
+from hawp_core.progress import start_logging
+
+DESCRIPTION = """Train your own wireframe parser without labels: synthetic shapes, homographic adaptation, training on
+the labels it finds, and again. `snakemake --profile profiles/local rounds=2` runs all of it; the commands below are its
+steps, and more."""
+
+COMMANDS = {
+    "synthesize": "synthesize",
+    "train": "train",
+    "homoadp": "homoadp",
+    "lineage": "lineage",
+    "settings": "settings",
+}
+
+# Exit codes: a user's mistake as argparse has it; stopped by a signal, with the work saved (EX_TEMPFAIL: try again).
+MISTAKE, STOPPED, DEFECT = 2, 75, 70
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    parser = argparse.ArgumentParser(prog="hawp", description=DESCRIPTION)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module_name in COMMANDS.items():
+        module = importlib.import_module(f"hawp_core.commands.{module_name}")
+        sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
+        module.configure(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    log = logging.getLogger("hawp")
+    try:
+        start_logging(getattr(args, "log", None))
+        args.run(args)
+    except UserError as error:
+        log.error("hawp %s: %s", args.command, error)
+        return MISTAKE
+    except (Interrupted, KeyboardInterrupt) as error:
+        log.error("hawp %s: %s", args.command, str(error) or "interrupted")
+        return STOPPED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception:
+        log.error("hawp %s: this is a defect of the program, please report it:\n%s", args.command, traceback.format_exc())
+        return DEFECT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Options and checks that several commands share."""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from hawp_core import settings as configuration
+from hawp_core.errors import UserError
+from hawp_core.lineage import RECIPE_FORMAT, Recipe, read_recipe
+
+DEFAULT_CONFIG = Path("config/config.yaml")
+
+
+def positive(kind: type) -> Callable[[str], float]:
+    """An argument type: a number of `kind` above zero."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a positive {'whole number' if kind is int else 'number'}")
+        return value
+
+    parse.__name__ = "number"
+    return parse
+
+
+def part(text: str) -> tuple[int, int]:
+    """An argument type: I/N, the I-th of N parts, counted from 0."""
+    first, _, second = text.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and int(first) < int(second)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N with I below N, such as 0/4")
+    return int(first), int(second)
+
+
+def add_compute(parser: argparse.ArgumentParser) -> None:
+    """Options of how the work is carried out; none of them changes the address of a result."""
+    group = parser.add_argument_group("computation (does not change a result's address)")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute [from the config: auto]")
+    group.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), help="of the network's arithmetic [from the config: auto]"
+    )
+    group.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0 takes all cores [from the config]")
+    add_log(group)
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """The option that keeps what is printed."""
+    parser.add_argument("--log", type=Path, metavar="FILE", help="also append what is printed to FILE")
+
+
+def add_expect(parser: argparse.ArgumentParser) -> None:
+    """The option by which a workflow makes sure that it gets what it planned."""
+    parser.add_argument(
+        "--expect", metavar="KEY", help="refuse to start unless the result's content address is KEY (used by the workflow)"
+    )
+
+
+def check_expected(recipe: Recipe, expected: str | None) -> None:
+    """Refuse work whose address is not the expected one.
+
+    Raises:
+        UserError: the keys differ.
+    """
+    if expected is not None and recipe.key != expected:
+        raise UserError(
+            f"these options make {recipe.stage} {recipe.key}, and --expect asks for {expected}: "
+            "leave out the options that override the recipe, or run the workflow again to plan anew."
+        )
+
+
+def load_settings(path: Path) -> tuple[dict, Recipe | None]:
+    """Settings from a configuration file, or from a recipe (whose missing sections take their defaults).
+
+    Raises:
+        UserError: unreadable or not acceptable.
+    """
+    given = configuration.read_yaml(path)
+    if given.get("format") == RECIPE_FORMAT:
+        recipe = read_recipe(path)
+        return configuration.complete(recipe.settings, path), recipe
+    return configuration.complete(given, path), None
+
+
+def compute_options(args: argparse.Namespace, compute: dict):
+    """(device, precision) chosen by the command line, then the configuration, then what the machine has.
+
+    Raises:
+        UserError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    wanted = getattr(args, "device", None) or compute["device"]
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
+    device = torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    threads = args.threads if getattr(args, "threads", None) is not None else compute["threads"]
+    if threads == 0:
+        threads = int(os.environ.get("HAWP_THREADS", 0)) or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    precision = getattr(args, "precision", None) or compute["precision"]
+    if precision == "auto":
+        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return device, getattr(torch, precision)
+
+
+def device_name(device) -> str:
+    """What computed: the GPU's name, or the processor."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

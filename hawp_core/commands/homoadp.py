@@ -1,0 +1,188 @@
+"""hawp homoadp: label photographs by homographic adaptation."""
+
+import argparse
+import time
+from pathlib import Path
+
+import yaml
+
+from hawp_core import lineage
+from hawp_core.commands import common
+from hawp_core.errors import UserError
+from hawp_core.files import write_text
+
+HELP = "label photographs by homographic adaptation"
+DESCRIPTION = """Label every photograph of a folder with a trained model. The labels, the data config of the next
+training and the record of how they were made are written to data-ssl/NAME/{KEY}-model-{EPOCH}.h5, .yaml and .log.
+Killed, the same command carries on after the last finished photograph; --batch-size and --shard change no label."""
+
+# What the recipe's users call the ways to label, and the setting export.labels.
+ARCHITECTURES = {"HAWP-heatmap": "heatmap", "HAWP-votes": "votes"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument(
+        "--metarch", choices=tuple(ARCHITECTURES),
+        help="HAWP-heatmap: the published way; HAWP-votes: one pass, scored by votes of the field [HAWP-heatmap]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--datacfg", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
+        help="configuration or recipe: sections photographs and export [%(default)s]",
+    )  # fmt: skip
+    parser.add_argument("--images", metavar="FOLDER", help="folder of photographs [photographs.folder of the data config]")
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help="list of the photographs, made by the workflow [scan]")
+    parser.add_argument("--workdir", type=Path, metavar="DIR", help="the training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME")
+    parser.add_argument("--epoch", type=common.positive(int), metavar="N", help="take the model of this epoch [the last]")
+    parser.add_argument("-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch")
+    parser.add_argument("--modelcfg", type=Path, metavar="FILE", help="check that the model was made with this model.yaml")
+    parser.add_argument("--min-score", type=float, metavar="S", help="leave out lines below this score, 0 to 1 [0.75]")
+    parser.add_argument(
+        "--batch-size", type=common.positive(int), metavar="N", help="photographs labelled together on a GPU [from the config: 16]"
+    )
+    parser.add_argument("--shard", type=common.part, metavar="I/N", help="label only the I-th of N parts of the photographs")
+    parser.add_argument("--gather", type=common.positive(int), metavar="N", help="label nothing: join the N shards")
+    parser.add_argument(
+        "--max-rejected", type=float, metavar="SHARE", help="fail when more than this share is unreadable [from the config: 0.1]"
+    )
+    common.add_expect(parser)
+    common.add_compute(parser)
+
+
+def shard_file(recipe: lineage.Recipe, shard: int, of: int) -> Path:
+    """Where a shard of an export lies until the shards are joined."""
+    return Path("data-ssl", recipe.name, f"{recipe.key}-shards", f"{shard:05d}-of-{of:05d}.h5")
+
+
+def find_model(args: argparse.Namespace) -> Path:
+    """The model that --ckpt, or --workdir and --epoch, mean.
+
+    Raises:
+        UserError: none, or more than one.
+    """
+    if args.ckpt:
+        return args.ckpt
+    if not args.workdir:
+        raise UserError("no model was named: give --ckpt FILE, or --workdir DIR with --epoch N.")
+    pattern = f"model-{args.epoch:05d}.pth" if args.epoch else "model-*.pth"
+    found = sorted(args.workdir.glob(pattern)) or sorted(args.workdir.glob(f"*/{pattern}"))
+    if not found:
+        raise UserError(f"{args.workdir} holds no {pattern}: give a training's folder, or train first.")
+    if len({model.parent for model in found}) > 1:
+        raise UserError(f"{args.workdir} holds several trainings: choose one with --workdir, such as {found[-1].parent}.")
+    return found[-1]
+
+
+def run(args: argparse.Namespace) -> None:
+    """Carry out the command."""
+    from hawp_core.checkpoint import load_checkpoint
+    from hawp_core.photographs import Manifest, fingerprint
+
+    settings, _ = common.load_settings(args.datacfg)
+    if args.metarch:
+        settings["export"]["labels"] = ARCHITECTURES[args.metarch]
+    if args.min_score is not None:
+        settings["export"]["min_score"] = args.min_score
+    model = find_model(args)
+    network, info = load_checkpoint(model, "cpu")
+    if args.modelcfg:
+        _check_model(args.modelcfg, network, model)
+    folder = args.images or settings["photographs"]["folder"]
+    manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, Path("recipes", "photographs.cache"))
+    recipe = _recipe(settings, info, manifest, model)
+    common.check_expected(recipe, args.expect)
+    if args.shard:
+        _label(args, settings, network, manifest, recipe, *args.shard)
+        return
+    if not args.gather:
+        _label(args, settings, network, manifest, recipe, 0, 1)
+    _gather(args, settings, info, manifest, recipe, model, folder)
+
+
+def _check_model(path: Path, network, model: Path) -> None:
+    from hawp_core.network import Architecture
+
+    wanted = Architecture.from_dict(common.load_settings(path)[0]["model"]).to_dict()
+    for name, value in network.architecture.to_dict().items():
+        if wanted[name] != value:
+            raise UserError(f"{model} was made with model.{name} = {value}, and {path} says {wanted[name]}: give its own model.yaml.")
+
+
+def _recipe(settings: dict, info: dict, manifest, model: Path) -> lineage.Recipe:
+    from hawp_core.files import sha256
+
+    made = info["recipe"]
+    key = made.get("key") or sha256(model)[: lineage.KEY_LENGTH]
+    name = made.get("name") or model.stem
+    places = {"epoch": info["epoch"], "model": str(model), "shapes": made.get("shapes")}
+    inputs = {"model": key, "photographs": manifest.key}
+    return lineage.Recipe("export", lineage.pick(settings, lineage.EXPORT_SETTINGS), inputs, name, places)
+
+
+def _label(args: argparse.Namespace, settings: dict, network, manifest, recipe: lineage.Recipe, shard: int, of: int) -> None:
+    from hawp_core.adaptation import Adaptation
+    from hawp_core.export import export_shard
+    from hawp_core.network import fold_batch_norm
+    from hawp_core.progress import log
+    from hawp_core.resume import lease, stop_on_signal
+
+    device, precision = common.compute_options(args, settings["compute"])
+    path = shard_file(recipe, shard, of)
+    total = len(manifest.entries)
+    first, last = total * shard // of, total * (shard + 1) // of
+    with stop_on_signal() as stop, lease(path.with_name(path.name + ".work"), stop=stop, say=log.info):
+        if path.is_file():
+            log.info("%s is there: nothing to do", path)
+            return
+        counts = export_shard(
+            path,
+            fold_batch_norm(network).to(device),
+            manifest,
+            first,
+            last - first,
+            Adaptation(**settings["export"]),
+            key=recipe.key,
+            seed=settings["seed"],
+            batch=args.batch_size or settings["compute"]["export_batch"],
+            precision=precision,
+            stop=stop,
+        )
+    log.info(
+        "%s: %d photographs labelled (%d of them earlier), %d rejected, %d lines",
+        path.name, counts["labelled"], counts["resumed"], counts["rejected"], counts["lines"],
+    )  # fmt: skip
+
+
+def _gather(args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: lineage.Recipe, model: Path, folder: str) -> None:
+    from hawp_core.export import gather
+    from hawp_core.progress import log
+    from hawp_core.provenance import command_line, write_record
+
+    started = time.time()
+    labels, config, record = (
+        lineage.label_file(recipe.name, recipe.key, info["epoch"], suffix) for suffix in (".h5", ".yaml", ".log")
+    )
+    of = args.gather or 1
+    parts = [shard_file(recipe, i, of) for i in range(of)]
+    about = {"model": recipe.inputs["model"], "epoch": info["epoch"], "photographs": manifest.key}
+    share = settings["photographs"]["max_rejected"] if args.max_rejected is None else args.max_rejected
+    counts = gather(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
+    data = {
+        "kind": "photographs", "key": recipe.key, "labels": str(labels), "folder": folder,
+        "photographs": manifest.key, "shapes": recipe.places["shapes"],
+    }  # fmt: skip
+    write_record(
+        labels, recipe, outputs=[labels], upstream=[model], started=started, device="CPU", counts=counts
+    )
+    lines = [
+        f"# {labels.name}: {counts['images']} photographs, {counts['lines']} line segments, {counts['junctions']} junctions",
+        f"# {counts['rejected']} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",
+        f"# full record: {labels.with_suffix('.lineage.json').name}",
+        command_line(),
+    ]
+    write_text(record, "\n".join(lines) + "\n")
+    # Last of all: the next training waits for the data config.
+    write_text(config, yaml.safe_dump(data, sort_keys=False))
+    for part in parts:
+        part.unlink(missing_ok=True)
+    log.info("%s: %d lines on %d photographs (%.1f each)", labels, counts["lines"], counts["images"], counts["lines"] / max(1, counts["images"]))

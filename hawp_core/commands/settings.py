@@ -1,0 +1,27 @@
+"""hawp settings: what can be set, and what a configuration sets."""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from hawp_core import settings as configuration
+
+HELP = "list every setting with its meaning, or check a configuration"
+DESCRIPTION = """Without a file, list every setting, its default and its meaning. With one, check it and print it complete."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument("config", type=Path, nargs="?", metavar="FILE", help="configuration to check and to complete")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Carry out the command."""
+    if args.config:
+        print(yaml.safe_dump(configuration.load(args.config), sort_keys=False), end="")
+        return
+    rows = configuration.table()
+    width = max(len(name) for name, _, _ in rows)
+    for name, default, description in rows:
+        print(f"{name:<{width}}  {description} [{default}]")

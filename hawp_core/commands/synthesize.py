@@ -1,0 +1,105 @@
+"""hawp synthesize: draw the labelled synthetic shapes."""
+
+import argparse
+import time
+from pathlib import Path
+
+import yaml
+
+from hawp_core import lineage
+from hawp_core.commands import common
+from hawp_core.files import write_text
+from hawp_core.provenance import write_record
+
+HELP = "draw synthetic shapes with their wireframes"
+DESCRIPTION = """Draw the eight primitives with their labels, in shards, and write the data config that `hawp train`
+reads. Every image follows from (seed, split, primitive, index) alone: shards may be drawn anywhere, in any order."""
+
+# The splits under their names in the settings, and under those of the shapes module.
+SPLITS = {"train": "train", "validation": "val"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument(
+        "--config", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
+        help="configuration or recipe: sections seed, shapes, model.image_size [%(default)s]",
+    )  # fmt: skip
+    parser.add_argument("--split", choices=tuple(SPLITS), help="draw this split only [both]")
+    parser.add_argument("--shard", type=common.part, metavar="I/N", help="draw this shard of the split only [all]")
+    parser.add_argument(
+        "--preview", type=Path, metavar="PNG",
+        help="draw nothing else: write a contact sheet of all primitives with their labels to PNG",
+    )  # fmt: skip
+    common.add_expect(parser)
+    common.add_log(parser)
+
+
+def shard_file(recipe: lineage.Recipe, split: str, shard: int, of: int) -> Path:
+    """Where a shard of shapes lies."""
+    return Path("data-ssl", recipe.name, recipe.key, f"{split}-{shard:05d}-of-{of:05d}.h5")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Carry out the command."""
+    settings, planned = common.load_settings(args.config)
+    recipe = planned or lineage.shape_recipe(settings)
+    common.check_expected(recipe, args.expect)
+    if args.preview:
+        _preview(args.preview, settings)
+        return
+    started = time.time()
+    drawn = 0
+    for split in [args.split] if args.split else list(SPLITS):
+        of = args.shard[1] if args.shard else recipe.places["shards"][split]
+        for shard in [args.shard[0]] if args.shard else range(of):
+            drawn += _draw(recipe, settings, split, shard, of)
+    if not args.split and not args.shard:
+        _write_config(recipe, settings, started, drawn)
+
+
+def _preview(path: Path, settings: dict) -> None:
+    from hawp_core.overlay import preview_shapes, save_png
+    from hawp_core.progress import log
+
+    save_png(path, preview_shapes(settings["seed"], settings["model"]["image_size"], 3))
+    log.info("wrote %s", path)
+
+
+def _draw(recipe: lineage.Recipe, settings: dict, split: str, shard: int, of: int) -> int:
+    from hawp_core.progress import bar
+    from hawp_core.shapes import PRIMITIVES, synthesize
+
+    path = shard_file(recipe, split, shard, of)
+    total = len(PRIMITIVES) * settings["shapes"][split]
+    first, last = total * shard // of, total * (shard + 1) // of
+    if path.is_file():
+        return 0
+    with bar(f"draw {split} {shard + 1}/{of}", last - first, "image") as shown:
+        synthesize(
+            path,
+            seed=settings["seed"],
+            split=SPLITS[split],
+            first=first,
+            count=last - first,
+            image_size=settings["model"]["image_size"],
+            canvas=tuple(settings["shapes"]["canvas"]),
+            progress=shown.update,
+        )
+    return last - first
+
+
+def _write_config(recipe: lineage.Recipe, settings: dict, started: float, drawn: int) -> None:
+    """The data config, once every shard is there."""
+    from hawp_core.progress import log
+
+    config = lineage.shape_config(recipe.key)
+    files = {
+        split: [str(shard_file(recipe, split, i, of)) for i in range(of)]
+        for split, of in recipe.places["shards"].items()
+    }
+    write_text(config, yaml.safe_dump({"kind": "shapes", "key": recipe.key, **files}, sort_keys=False))
+    outputs = [Path(file) for split in files.values() for file in split]
+    counts = {split: 8 * settings["shapes"][split] for split in SPLITS} | {"drawn_now": drawn}
+    write_record(config, recipe, outputs=outputs, upstream=[], started=started, device="CPU", counts=counts)
+    log.info("%s: %d training and %d validation images", config, counts["train"], counts["validation"])

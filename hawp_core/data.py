@@ -1,0 +1,253 @@
+"""Training data: labelled images by index, and batches of them in a reproducible order.
+
+A data set is a sequence of `Sample`s. What a sample becomes in an epoch follows from (seed, epoch, index) alone, and
+the order of an epoch from (seed, epoch), so that any number of workers, any batch size, any number of processes and
+any place to resume from read the same samples. Workers read pixels and draw parameters; pixels change on the device.
+
+Shape legend: B images, S x S pixels, N junctions, M edges.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from hawp_core.augment import (
+    Augmentation,
+    apply,
+    line_heatmap,
+    sample_geometry,
+    transform_wireframe,
+)
+from hawp_core.batch import Batch
+from hawp_core.errors import UserError
+from hawp_core.photometry import Photometry, sample_photometry
+from hawp_core.samples import PhotographSet, Sample, SampleSet, ShapeSet
+
+__all__ = ["Loader", "PhotographSet", "Prepared", "RawBatch", "Sample", "SampleSet", "ShapeSet", "prepare"]
+
+# First words of the keys of random generators; NumPy fills short keys with zeros, so keys must differ in front.
+ORDER_KEY, SAMPLE_KEY = 1, 2
+
+
+class Prepared(NamedTuple):
+    """A sample with everything drawn and its labels warped; only the pixels have not changed yet."""
+
+    image: np.ndarray
+    homography: np.ndarray
+    photometry: Photometry | None
+    junctions: np.ndarray
+    edges: np.ndarray
+    heatmap: np.ndarray
+    name: str
+
+
+def prepare(dataset: SampleSet, augmentation: Augmentation | None, key: Sequence[int], index: int) -> Prepared:
+    """Read sample `index` and draw its augmentation from `key` and the index."""
+    image, wireframe, flip, name = dataset.item(index)
+    rng = np.random.default_rng([SAMPLE_KEY, *key, index])
+    homography = sample_geometry(rng, augmentation, dataset.size, flip)
+    photometric = None if augmentation is None else augmentation.photometric
+    photometry = None if photometric is None else sample_photometry(rng, photometric, dataset.size)
+    junctions, edges = transform_wireframe(wireframe, homography, dataset.size)
+    heatmap = line_heatmap(junctions[edges], dataset.size)
+    return Prepared(image, homography, photometry, junctions, edges, heatmap, name)
+
+
+@dataclass
+class RawBatch:
+    """Samples put together, their pixels not yet augmented: cheap to send from a worker and to a device.
+
+    Attributes:
+        images: (B, 1, S, S) uint8 as stored.
+        homographies: (B, 3, 3) float64, image to augmented image.
+        photometries: one an image, or None.
+        margin: as in `Augmentation`.
+        junctions, junction_count, edges, edge_count, heatmap, names: as in `Batch`, already augmented.
+    """
+
+    images: torch.Tensor
+    homographies: torch.Tensor
+    photometries: list[Photometry] | None
+    margin: float
+    junctions: torch.Tensor
+    junction_count: torch.Tensor
+    edges: torch.Tensor
+    edge_count: torch.Tensor
+    heatmap: torch.Tensor
+    names: list[str]
+
+    @classmethod
+    def collate(cls, samples: Sequence[Prepared], margin: float) -> "RawBatch":
+        """Stack samples; lists are padded to the longest, and to one slot where all are empty."""
+        photometries = [sample.photometry for sample in samples]
+        junctions, junction_count = _padded([sample.junctions for sample in samples], np.float32)
+        edges, edge_count = _padded([sample.edges for sample in samples], np.int64)
+        return cls(
+            images=torch.from_numpy(np.stack([sample.image for sample in samples])[:, None]),
+            homographies=torch.from_numpy(np.stack([sample.homography for sample in samples])),
+            photometries=None if photometries[0] is None else photometries,
+            margin=margin,
+            junctions=junctions,
+            junction_count=junction_count,
+            edges=edges,
+            edge_count=edge_count,
+            heatmap=torch.from_numpy(np.stack([sample.heatmap for sample in samples])),
+            names=[sample.name for sample in samples],
+        )
+
+    def pin_memory(self) -> "RawBatch":
+        """The batch in page-locked memory; called by PyTorch's loader."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: v.pin_memory() for k, v in values.items() if isinstance(v, torch.Tensor)})
+
+    def to_batch(self, device: torch.device | str) -> Batch:
+        """Move the batch to `device` and augment its pixels there."""
+        images = self.images.to(device, non_blocking=True)
+        if self.photometries is None and bool((self.homographies == torch.eye(3, dtype=torch.float64)).all()):
+            images, valid = images / 255.0, torch.ones_like(images[:, 0])
+        else:
+            homographies = self.homographies.to(device, non_blocking=True)
+            images, valid = apply(images, homographies, self.photometries, self.margin)
+        labels = ("junctions", "junction_count", "edges", "edge_count", "heatmap")
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in labels}
+        return Batch(images=images, valid=valid, names=self.names, **moved)
+
+
+def _padded(rows: Sequence[np.ndarray], dtype: type) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, longest, 2) and the lengths (B,) int64."""
+    counts = [len(row) for row in rows]
+    padded = np.zeros((len(rows), max(*counts, 1), 2), dtype)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    return torch.from_numpy(padded), torch.tensor(counts)
+
+
+class Loader:
+    """Batches of a data set, epoch by epoch.
+
+    Args:
+        batch_size: images in a batch, over all processes together.
+        augmentation: what is done to the images, or None.
+        workers: processes that read and prepare; 0 does it in this one.
+        rank, world: this process among those that train together; it gets its share of every batch.
+        training: samples come in a new order each epoch, and a last batch that would leave a process with a single
+            sample, which batch normalisation cannot use, is left out unless it is the only batch. Otherwise samples
+            come in the order of the set, all of them.
+        pin_memory: put batches in page-locked memory, for CUDA.
+
+    Raises:
+        UserError: fewer images, in all or in a batch, than processes.
+    """
+
+    def __init__(
+        self,
+        dataset: SampleSet,
+        batch_size: int,
+        augmentation: Augmentation | None = None,
+        *,
+        seed: int = 0,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        training: bool = True,
+        pin_memory: bool = False,
+    ) -> None:
+        if min(len(dataset), batch_size) < world:
+            raise UserError(
+                f"{len(dataset)} image(s) in batches of {batch_size} are too few for {world} process(es): "
+                "use fewer processes, or larger batches of more images."
+            )
+        self.dataset, self.batch_size, self.seed, self.training = dataset, batch_size, seed, training
+        self.rank, self.world = rank, world
+        self._schedule = _Schedule()
+        self._loader = DataLoader(
+            _Keyed(dataset, augmentation, seed),
+            batch_sampler=self._schedule,
+            num_workers=workers,
+            collate_fn=_Collate(0.0 if augmentation is None else augmentation.margin),
+            persistent_workers=workers > 0,
+            pin_memory=pin_memory,
+            worker_init_fn=_start_worker,
+            # Its own, so that making an iterator leaves PyTorch's global random state alone.
+            generator=torch.Generator(),
+        )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches in an epoch, the same for each process."""
+        whole, rest = divmod(len(self.dataset), self.batch_size)
+        least = min(2, self.batch_size // self.world) if self.training and whole else 1
+        return whole + (rest // self.world >= least)
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[RawBatch]:
+        """The batches of an epoch, from number `start_batch` on.
+
+        One epoch at a time: with workers, starting another ends the one before.
+
+        Raises:
+            UserError: a sample cannot be read.
+        """
+        order = np.arange(len(self.dataset))
+        if self.training:
+            order = np.random.default_rng([ORDER_KEY, self.seed, epoch]).permutation(order)
+        starts = range(start_batch * self.batch_size, self.batches_per_epoch * self.batch_size, self.batch_size)
+        shares = [order[start : start + self.batch_size][self.rank :: self.world].tolist() for start in starts]
+        self._schedule.batches = [[(epoch, index) for index in share] for share in shares]
+        return self._run()
+
+    def _run(self) -> Iterator[RawBatch]:
+        for batch in self._loader:
+            # An error comes as a value, because PyTorch would wrap one raised in a worker in a long traceback.
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+
+
+class _Schedule:
+    """What PyTorch's loader is to load next; persistent workers outlive an epoch, so it is changed in place."""
+
+    batches: Sequence[list[tuple[int, int]]] = ()
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class _Keyed:
+    """The data set as PyTorch's loader sees it: prepared samples by (epoch, index)."""
+
+    def __init__(self, dataset: SampleSet, augmentation: Augmentation | None, seed: int) -> None:
+        self._dataset, self._augmentation, self._seed = dataset, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, key: tuple[int, int]) -> Prepared | UserError:
+        epoch, index = key
+        try:
+            return prepare(self._dataset, self._augmentation, (self._seed, epoch), index)
+        except UserError as error:
+            return error
+
+
+class _Collate:
+    """Make a batch of prepared samples, or hand on the first error among them."""
+
+    def __init__(self, margin: float) -> None:
+        self._margin = margin
+
+    def __call__(self, samples: list[Prepared | UserError]) -> RawBatch | UserError:
+        errors = [sample for sample in samples if isinstance(sample, UserError)]
+        return errors[0] if errors else RawBatch.collate(samples, self._margin)
+
+
+def _start_worker(_: int) -> None:
+    # Workers run side by side; OpenCV's own threads would only get in each other's way.
+    cv2.setNumThreads(0)

@@ -1,0 +1,208 @@
+"""Labelling a folder of photographs in resumable shards, and gathering the shards into one label file.
+
+A shard's working state is a journal of finished images beside the shard. The shard itself appears whole.
+"""
+
+import csv
+import io
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hawp_core.adaptation import Adaptation, label, view_homographies
+from hawp_core.errors import UserError
+from hawp_core.files import write_text
+from hawp_core.network import WireframeNetwork
+from hawp_core.photographs import Manifest, Unreadable, check_unchanged, read_gray, resolve
+from hawp_core.progress import bar
+from hawp_core.resume import Journal, StopRequest
+from hawp_core.wireframe import LabelFile, Wireframe, write_labels
+
+# Forward passes of a CPU job: its images are labelled one by one, so the batch cannot change a single bit.
+CPU_CHUNK = 4
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photograph at network size, or the reason why there is none."""
+
+    index: int
+    name: str
+    gray: np.ndarray | None
+    size: tuple[int, int] = (0, 0)
+    reason: str = ""
+
+
+def _read(manifest: Manifest, index: int, size: int) -> Photo:
+    entry = manifest.entries[index]
+    path = resolve(manifest.folder, entry.name)
+    check_unchanged(manifest.folder, entry)
+    try:
+        gray, original = read_gray(path, size=size)
+    except Unreadable as error:
+        return Photo(index, entry.name, None, reason=error.reason)
+    return Photo(index, entry.name, gray, original)
+
+
+def _batches(manifest: Manifest, indices: list[int], size: int, batch: int, threads: int) -> Iterator[list[Photo]]:
+    """Photographs in order, read ahead by threads while the network works."""
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        groups = [indices[i : i + batch] for i in range(0, len(indices), batch)]
+        ahead = [[pool.submit(_read, manifest, i, size) for i in group] for group in groups[:2]]
+        for number in range(len(groups)):
+            if number + 2 < len(groups):
+                ahead.append([pool.submit(_read, manifest, i, size) for i in groups[number + 2]])
+            yield [future.result() for future in ahead.pop(0)]
+
+
+def _record(photo: Photo, wireframe: Wireframe | None) -> dict:
+    if wireframe is None:
+        return {"index": photo.index, "name": photo.name, "rejected": photo.reason}
+    return {
+        "index": photo.index,
+        "name": photo.name,
+        "size": [wireframe.width, wireframe.height],
+        # float32 values survive the decimal round trip of JSON exactly.
+        "junctions": wireframe.junctions.tolist(),
+        "edges": wireframe.edges.tolist(),
+        "scores": wireframe.scores.tolist(),
+    }
+
+
+def _wireframe(record: dict) -> Wireframe:
+    return Wireframe(record["junctions"], record["edges"], record["scores"], *record["size"])
+
+
+def export_shard(
+    path: Path,
+    network: WireframeNetwork,
+    manifest: Manifest,
+    first: int,
+    count: int,
+    adaptation: Adaptation,
+    *,
+    key: str,
+    seed: int,
+    batch: int,
+    precision: torch.dtype,
+    stop: StopRequest,
+    threads: int = 2,
+) -> dict:
+    """Label photographs `first` to `first + count` of the manifest and write them to the shard `path`.
+
+    Images finished by an earlier, killed attempt are read from its journal and not labelled again.
+
+    Args:
+        key: the export's key; a journal of another key is not continued.
+        batch: photographs labelled together on a GPU; on a CPU they always pass one by one.
+        precision: of the network's forward passes.
+
+    Returns: counts: labelled, resumed, rejected, lines.
+
+    Raises:
+        Interrupted: a signal came; finished images are in the journal.
+        UserError: disk full, or a photograph changed since the manifest was written.
+    """
+    work = path.with_name(path.name + ".work")
+    journal = Journal(work / f"{key}.jsonl")
+    try:
+        wanted = range(first, min(first + count, len(manifest.entries)))
+        done = {record["index"]: record for record in journal.records if record["index"] in wanted}
+        resumed = len(done)
+        pending = [i for i in wanted if i not in done]
+        device = next(network.parameters()).device
+        on_gpu = device.type == "cuda"
+        batch = batch if on_gpu else 1
+        chunk = batch * (adaptation.views + adaptation.identity) if on_gpu else CPU_CHUNK
+        size = network.architecture.image_size
+        with bar(f"label {path.name}", len(wanted), "image", resumed) as shown:
+            for photos in _batches(manifest, pending, size, batch, threads):
+                good = [photo for photo in photos if photo.gray is not None]
+                found = _label(network, good, adaptation, seed, chunk, precision) if good else []
+                by_index = {photo.index: wireframe for photo, wireframe in zip(good, found, strict=True)}
+                for photo in photos:
+                    record = _record(photo, by_index.get(photo.index))
+                    journal.append(record)
+                    done[photo.index] = record
+                shown.update(len(photos))
+                stop.check(f"{len(done)} of {len(wanted)} photographs of this shard are labelled")
+        _write(path, [done[i] for i in wanted], key)
+    finally:
+        journal.close()
+    shutil.rmtree(work, ignore_errors=True)
+    kept = [record for record in done.values() if "rejected" not in record]
+    return {
+        "labelled": len(kept),
+        "resumed": resumed,
+        "rejected": len(done) - len(kept),
+        "lines": sum(len(record["edges"]) for record in kept),
+    }
+
+
+def _label(
+    network: WireframeNetwork, photos: list[Photo], adaptation: Adaptation, seed: int, chunk: int, precision: torch.dtype
+) -> list[Wireframe]:
+    device = next(network.parameters()).device
+    size = network.architecture.image_size
+    images = torch.from_numpy(np.stack([photo.gray for photo in photos])[:, None])
+    if device.type == "cuda":
+        images = images.pin_memory()
+    images = images.to(device, non_blocking=True).float() / 255
+    views = np.stack([view_homographies(photo.name, size, adaptation, seed) for photo in photos])
+    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+        found = label(network, images, torch.from_numpy(views).to(device), adaptation, chunk=chunk)
+    return [d.to_wireframe(*photo.size) for d, photo in zip(found, photos, strict=True)]
+
+
+def _write(path: Path, records: list[dict], key: str) -> None:
+    kept = [record for record in records if "rejected" not in record]
+    rejected = [[record["name"], record["rejected"]] for record in records if "rejected" in record]
+    write_labels(
+        path, [r["name"] for r in kept], [_wireframe(r) for r in kept], about={"export": key, "rejected": rejected}
+    )
+
+
+def gather(parts: list[Path], destination: Path, manifest: Manifest, *, key: str, max_rejected: float, about: dict) -> dict:
+    """Join the shards into the label file `destination`, in the manifest's order; list rejected photographs beside it.
+
+    Returns: counts: images, junctions, lines, rejected.
+
+    Raises:
+        UserError: a shard of another export, photographs that no shard holds, or too many unreadable photographs.
+    """
+    found: dict[str, Wireframe] = {}
+    rejected = {entry.name: entry.reason for entry in manifest.rejected}
+    total = len(manifest.entries) + len(rejected)
+    for part in parts:
+        shard = LabelFile(part)
+        if shard.about.get("export") != key:
+            raise UserError(f"{part} belongs to the export {shard.about.get('export')}, not to {key}: delete it.")
+        found.update((name, shard[name]) for name in shard.names)
+        rejected.update(shard.about["rejected"])
+    missing = [e.name for e in manifest.entries if e.name not in found and e.name not in rejected]
+    if missing:
+        raise UserError(f"no shard holds the labels of {missing[0]!r} ({len(missing)} missing): make the shards again.")
+    listing = destination.with_name(destination.stem + "-rejected.csv")
+    if rejected:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([["photograph", "reason"], *sorted(rejected.items())])
+        write_text(listing, text.getvalue())
+    if len(rejected) > max_rejected * total:
+        raise UserError(
+            f"{len(rejected)} of {total} photographs in {manifest.folder} are unreadable, more than "
+            f"photographs.max_rejected = {max_rejected}: see {listing}, mend or remove them, or raise the share."
+        )
+    names = [entry.name for entry in manifest.entries if entry.name in found]
+    wireframes = [found[name] for name in names]
+    write_labels(destination, names, wireframes, about={**about, "export": key, "rejected": sorted(rejected)})
+    return {
+        "images": len(names),
+        "junctions": int(sum(len(w.junctions) for w in wireframes)),
+        "lines": int(sum(len(w.edges) for w in wireframes)),
+        "rejected": len(rejected),
+    }

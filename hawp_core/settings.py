@@ -1,0 +1,118 @@
+"""The settings of a run: one schema with described defaults, and one clear sentence for each mistake."""
+
+import copy
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from hawp_core.errors import UserError
+
+SCHEMA_FILE = Path(__file__).resolve().parent.parent / "config" / "schema.yaml"
+
+
+def schema() -> dict:
+    """The JSON schema of a configuration."""
+    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+def read_yaml(path: Path | str) -> dict:
+    """Read a YAML (or JSON) mapping.
+
+    Raises:
+        UserError: no such file, not YAML, or not a mapping.
+    """
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): give an existing configuration file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid YAML ({reason}): correct it there.") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds a {type(value).__name__}, not settings: write 'setting: value' lines.")
+    return value
+
+
+def complete(given: dict, source: Path | str = "the configuration") -> dict:
+    """`given` with every default filled in.
+
+    Args:
+        given: nested settings; sections may be missing.
+        source: where they come from, for messages.
+
+    Raises:
+        UserError: an unknown setting, a wrong type, or a value out of range.
+    """
+    rules = schema()
+    for error in sorted(jsonschema.Draft202012Validator(rules).iter_errors(given), key=lambda e: list(map(str, e.path))):
+        raise UserError(_sentence(error, source))
+    settings = _with_defaults(rules, given)
+    _check_together(settings, source)
+    return settings
+
+
+def _with_defaults(rules: dict, given: dict) -> dict:
+    filled = {}
+    for name, rule in rules["properties"].items():
+        if rule.get("type") == "object":
+            filled[name] = _with_defaults(rule, given.get(name, {}))
+        else:
+            filled[name] = copy.deepcopy(given.get(name, rule["default"]))
+            # 1 and 1.0 are the same learning rate and must have the same digest.
+            if rule.get("type") == "number":
+                filled[name] = float(filled[name])
+    return filled
+
+
+def _check_together(settings: dict, source: Path | str) -> None:
+    model = settings["model"]
+    multiple = 4 * 2 ** model["depth"]
+    if model["image_size"] % multiple:
+        raise UserError(
+            f"{source}: model.image_size is {model['image_size']}, which is no multiple of {multiple} (4 * 2^depth): "
+            f"set it to {round(model['image_size'] / multiple) * multiple or multiple}, or lower model.depth."
+        )
+
+
+def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
+    """One sentence: file, setting, value, remedy."""
+    where = ".".join(str(part) for part in error.absolute_path) or "the top level"
+    if error.validator == "additionalProperties":
+        allowed = sorted(error.schema["properties"])
+        unknown = sorted(set(error.instance) - set(allowed), key=str)[0]
+        place = f"{where}.{unknown}" if error.absolute_path else str(unknown)
+        return f"{source}: {place} is not a setting: choose among {', '.join(allowed)}, or remove it."
+    if error.validator == "type":
+        return f"{source}: {where} is {error.instance!r}, and must be of type {error.validator_value}: correct it there."
+    if error.validator == "enum":
+        options = ", ".join(map(str, error.validator_value))
+        return f"{source}: {where} is {error.instance!r}: choose one of {options}."
+    hint = f" ({error.schema['description'].rstrip('.')})" if "description" in error.schema else ""
+    return f"{source}: {where}{hint} is not acceptable, {error.message}: correct it there."
+
+
+def load(path: Path | str) -> dict:
+    """Read a configuration file and fill in the defaults.
+
+    Raises:
+        UserError: as `read_yaml` and `complete`.
+    """
+    return complete(read_yaml(path), path)
+
+
+def table() -> list[tuple[str, str, str]]:
+    """(setting, default, description) of every setting, in the schema's order."""
+    rows = []
+
+    def visit(rules: dict, prefix: str) -> None:
+        for name, rule in rules["properties"].items():
+            if rule.get("type") == "object":
+                visit(rule, f"{prefix}{name}.")
+            else:
+                rows.append((prefix + name, str(rule["default"]), rule["description"]))
+
+    visit(schema(), "")
+    return rows

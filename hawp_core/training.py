@@ -1,0 +1,335 @@
+"""One training loop for shapes and photographs, resumable to the step.
+
+All random choices of a step follow from (seed, epoch, position), so its place in the schedule is all that a resumed
+training must know beside weights and optimiser: on a CPU the interrupted and the uninterrupted training end in the
+same bits.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hawp_core import losses
+from hawp_core.batch import Batch
+from hawp_core.checkpoint import load_state, save_checkpoint, save_state
+from hawp_core.data import Loader
+from hawp_core.detector import detect
+from hawp_core.errors import UserError
+from hawp_core.files import write_text
+from hawp_core.metrics import junction_recall, structural_ap
+from hawp_core.network import WireframeNetwork
+from hawp_core.progress import bar, log
+from hawp_core.resume import StopRequest
+from hawp_core.samples import ShapeSet
+from hawp_core.wireframe import Wireframe
+
+LOG_STEPS = 20  # steps between two lines of metrics
+VALIDATION_BATCH = 8
+VALIDATION_SCORE = 0.05  # lines below it change sAP10 by nothing that shows
+JUNCTION_RADIUS = 2.0  # pixels on the 128-pixel grid within which a junction counts as found
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: the settings of `train` and of one of its stages, described in the schema."""
+
+    epochs: int
+    batch_size: int
+    base_lr: float
+    steps: tuple[int, ...]
+    gamma: float
+    weight_decay: float
+    clip_norm: float
+    weights: dict[str, float]
+    seed: int
+
+    @classmethod
+    def from_settings(cls, settings: dict, section: str) -> "Schedule":
+        """From complete settings; `section` is synthetic or real."""
+        train, stage = settings["train"], settings["train"][section]
+        return cls(
+            stage["epochs"], stage["batch_size"], stage["base_lr"], tuple(stage["steps"]), stage["gamma"],
+            train["weight_decay"], train["clip_norm"], train["losses"], settings["seed"],
+        )  # fmt: skip
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate in `epoch`, counted from 0."""
+        return self.base_lr * self.gamma ** sum(epoch >= step for step in self.steps)
+
+
+class TrainingStep(nn.Module):
+    """The network with its losses as one module, so that wrappers see a single forward pass."""
+
+    def __init__(self, network: WireframeNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Unweighted losses of a batch."""
+        return losses.compute(self.network, batch)
+
+
+@dataclass
+class Progress:
+    """Where a training stands: the next batch to take, and the metrics so far."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Trains `network` on `data`, keeping its state in `folder` until the model is written.
+
+    Args:
+        folder: where metrics, TensorBoard events, the resumable state and the model lie.
+        key: the training's key; a state of another key is not continued.
+        recipe: record kept inside the model's file.
+        precision: of the forward and backward passes (weights stay float32).
+        save_seconds: time between two resumable states.
+    """
+
+    def __init__(
+        self,
+        network: WireframeNetwork,
+        data: Loader,
+        validation: ShapeSet,
+        schedule: Schedule,
+        folder: Path,
+        *,
+        key: str,
+        recipe: dict,
+        precision: torch.dtype,
+        save_seconds: float,
+        stop: StopRequest,
+    ) -> None:
+        self.network, self.data, self.validation, self.schedule = network, data, validation, schedule
+        self.folder, self.key, self.recipe, self.stop = folder, key, recipe, stop
+        self.precision, self.save_seconds = precision, save_seconds
+        self.device = next(network.parameters()).device
+        self.step_module = TrainingStep(network)
+        self.optimiser = torch.optim.Adam(
+            network.parameters(),
+            schedule.base_lr,
+            weight_decay=schedule.weight_decay,
+            amsgrad=True,
+            fused=self.device.type == "cuda",
+        )
+        self.at = Progress()
+        self.state_file = folder / "resume.pth"
+        self.metrics_file = folder / "metrics.jsonl"
+
+    @property
+    def model_file(self) -> Path:
+        """Where the trained model is written."""
+        return self.folder / f"model-{self.schedule.epochs:05d}.pth"
+
+    def run(self) -> dict:
+        """Train to the end and write the model.
+
+        Returns: the last validation's metrics.
+
+        Raises:
+            Interrupted: a signal came; the state is saved.
+            UserError: a loss that is not finite, a full disk, a state that cannot be read.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._resume()
+        began = time.monotonic() - self.at.seconds
+        per_epoch = self.data.batches_per_epoch
+        if self.at.step == 0 and not self._has_row(0):
+            self._validate()
+        with bar(f"train {self.folder.parent.name}", self.schedule.epochs * per_epoch, "step", self.at.step) as shown:
+            saved = time.monotonic()
+            while self.at.epoch < self.schedule.epochs:
+                for row in self._epoch():
+                    shown.update()
+                    self.at.seconds = time.monotonic() - began
+                    if row:
+                        shown.set_postfix(loss=f"{row['loss']:.3f}", epoch=self.at.epoch + 1)
+                    if self.stop or time.monotonic() - saved > self.save_seconds:
+                        self._save()
+                        saved = time.monotonic()
+                        self.stop.check(f"step {self.at.step} of {self.schedule.epochs * per_epoch} is saved")
+                self.at = Progress(self.at.epoch + 1, 0, self.at.step, self.at.seconds)
+                last = self._validate()
+        save_checkpoint(self.model_file, self.network, epoch=self.schedule.epochs, recipe=self.recipe)
+        self.state_file.unlink(missing_ok=True)
+        return last
+
+    def _epoch(self) -> Iterator[dict | None]:
+        """Take the remaining steps of an epoch; yield after each, with a row of metrics at each interval."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.schedule.rate(self.at.epoch)
+        self.network.train()
+        window = _Window()
+        for raw in self.data.epoch(self.at.epoch, start_batch=self.at.batch):
+            batch = raw.to_batch(self.device)
+            window.loaded()
+            found = self._step(batch)
+            window.add(found, batch.names)
+            self.at.batch += 1
+            self.at.step += 1
+            ended = self.at.batch == self.data.batches_per_epoch
+            saving = bool(self.stop)
+            row = None
+            if self.at.step % LOG_STEPS == 0 or ended or saving or self.device.type == "cpu":
+                window.require_finite(self.state_file)
+            if self.at.step % LOG_STEPS == 0 or ended:
+                row = window.row() | {"epoch": self.at.epoch + 1, "step": self.at.step, "lr": self.schedule.rate(self.at.epoch)}
+                self._write_row(row)
+                window = _Window()
+            yield row
+
+    def _step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            found = self.step_module(batch)
+        total = sum(self.schedule.weights[name] * value for name, value in found.items())
+        total.backward()
+        if self.schedule.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm)
+        self.optimiser.step()
+        return {name: value.detach() for name, value in found.items()} | {"loss": total.detach()}
+
+    @torch.no_grad()
+    def _validate(self) -> dict:
+        """Measure on the held-out shapes: structural AP at 10 and junction recall."""
+        row = validate(self.network, self.validation, self.device) | {"epoch": self.at.epoch, "step": self.at.step}
+        self._write_row(row)
+        log.info(
+            "epoch %d of %d: held-out shapes sAP10 %.1f, junction recall %.1f %%, %.1f lines an image",
+            self.at.epoch, self.schedule.epochs, row["sAP10"], 100 * row["junction_recall"], row["lines"],
+        )  # fmt: skip
+        return row
+
+    def _write_row(self, row: dict) -> None:
+        row |= {"of": self.schedule.epochs * self.data.batches_per_epoch}
+        with open(self.metrics_file, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+        writer = self._tensorboard()
+        for name, value in row.items():
+            if isinstance(value, float):
+                group = "validation" if "sAP10" in row else "training"
+                writer.add_scalar(f"{group}/{name}", value, row["step"])
+
+    def _tensorboard(self):
+        if not hasattr(self, "_writer"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.at.step or None)
+        return self._writer
+
+    def _has_row(self, step: int) -> bool:
+        return any(row["step"] == step for row in read_metrics(self.metrics_file))
+
+    def _save(self) -> None:
+        state = {
+            "key": self.key,
+            "at": vars(self.at),
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        save_state(self.state_file, state)
+
+    def _resume(self) -> None:
+        """Carry on from the saved state, if there is one of this training, and forget the metrics written after it."""
+        if self.state_file.exists():
+            state = load_state(self.state_file)
+            if state.get("key") != self.key:
+                raise UserError(
+                    f"{self.state_file} belongs to the training {state.get('key')}, not to {self.key}: "
+                    "move it away to begin anew."
+                )
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.at = Progress(**state["at"])
+            log.info("carrying on after step %d (epoch %d)", self.at.step, self.at.epoch + 1)
+        rows = [row for row in read_metrics(self.metrics_file) if self._is_past(row)]
+        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+    def _is_past(self, row: dict) -> bool:
+        """Whether the saved state already knows of a row of metrics; a validation ends its epoch."""
+        validated = "sAP10" in row
+        return row["step"] < self.at.step or (row["step"] == self.at.step and not (validated and row["epoch"] > self.at.epoch))
+
+
+class _Window:
+    """Losses since the last line of metrics, kept on the device until they are asked for."""
+
+    def __init__(self) -> None:
+        self.began = self.since = time.monotonic()
+        self.waiting = 0.0
+        self.losses: list[dict[str, torch.Tensor]] = []
+        self.names: list[list[str]] = []
+        self.checked = 0
+
+    def loaded(self) -> None:
+        """A batch has come: the time since the last step went by waiting for it."""
+        self.waiting += time.monotonic() - self.since
+
+    def add(self, found: dict[str, torch.Tensor], names: list[str]) -> None:
+        self.losses.append(found)
+        self.names.append(names)
+        self.since = time.monotonic()
+
+    def require_finite(self, state_file: Path) -> None:
+        """Raise when a step since the last check went wrong, naming its images."""
+        for found, names in zip(self.losses[self.checked :], self.names[self.checked :], strict=True):
+            bad = [name for name, value in found.items() if not torch.isfinite(value)]
+            if bad:
+                kept = f"the last good state is {state_file}" if state_file.exists() else "no state was saved yet"
+                raise UserError(
+                    f"the loss '{bad[0]}' is not finite for the batch {', '.join(names)}: look at these images and "
+                    f"their labels, or lower --base-lr; {kept}."
+                )
+        self.checked = len(self.losses)
+
+    def row(self) -> dict:
+        """Means over the window, images a second, and the share of time spent waiting for data."""
+        seconds = max(time.monotonic() - self.began, 1e-9)
+        means = {name: float(torch.stack([f[name] for f in self.losses]).mean()) for name in self.losses[0]}
+        images = sum(map(len, self.names))
+        return means | {"images_per_second": images / seconds, "waiting": self.waiting / seconds}
+
+
+@torch.no_grad()
+def validate(network: WireframeNetwork, shapes: ShapeSet, device: torch.device) -> dict:
+    """Structural AP at 10 (128-pixel grid) and junction recall on labelled shapes.
+
+    Returns: sAP10 in percent, junction_recall in [0, 1], lines per image at a score of 0.5.
+    """
+    network.eval()
+    predictions, truths = [], []
+    for start in range(0, len(shapes), VALIDATION_BATCH):
+        samples = [shapes.item(i) for i in range(start, min(start + VALIDATION_BATCH, len(shapes)))]
+        images = torch.stack([torch.from_numpy(sample.image.copy()) for sample in samples])[:, None].to(device)
+        found = detect(network, images.float() / 255, min_score=VALIDATION_SCORE)
+        # With the junctions that no line uses: recall asks for all of them.
+        predictions += [Wireframe(d.junctions, d.edges, d.scores, *d.input_size) for d in found]
+        truths += [sample.wireframe for sample in samples]
+    lines = sum(int((p.scores > 0.5).sum()) for p in predictions) / len(predictions)
+    return {
+        "sAP10": float(structural_ap(predictions, truths, 10).ap),
+        "junction_recall": float(junction_recall(predictions, truths, JUNCTION_RADIUS)),
+        "lines": lines,
+    }
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """Rows of a metrics file, in order; a row cut short by a kill is left out."""
+    rows = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+    return rows
+

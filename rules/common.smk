@@ -1,0 +1,88 @@
+# Settings, the photographs and the plan. The only room that touches the live configuration.
+
+import functools
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from hawp_core import lineage
+from hawp_core import settings as configuration
+from hawp_core.errors import UserError
+from hawp_core.planning import plan_run
+
+
+def sentence(function):
+    """Turn a user's mistake into one line instead of a traceback."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except UserError as error:
+            print(f"hawp-rounds: {error}", file=sys.stderr)
+            sys.exit(2)
+
+    return wrapped
+
+
+@sentence
+def complete_settings():
+    source = workflow.configfiles[-1] if workflow.configfiles else "the configuration"
+    return configuration.complete(dict(config), source)
+
+
+SETTINGS = complete_settings()
+COMPUTE = SETTINGS["compute"]
+
+
+def most_rounds():
+    """The largest number of rounds that the command line or the configuration names."""
+    # Snakemake knows its targets only after this file is read; the command line is there already.
+    asked = [int(match[1]) for word in sys.argv[1:] if (match := re.fullmatch(r"rounds=(\d+)", word))]
+    return max([SETTINGS["rounds"], *asked])
+
+
+# A job that parses this file again plans nothing and writes nothing: it reads its recipe.
+CHAIN = sentence(plan_run)(SETTINGS, most_rounds(), write=True) if workflow.is_main_process else None
+
+
+def final_targets(rounds):
+    """Every model and label file up to a round."""
+    if CHAIN is None:
+        return []
+    targets = []
+    for each in CHAIN.rounds[: int(SETTINGS["rounds"] if rounds is None else rounds) + 1]:
+        targets += [lineage.trained_model(each.train), lineage.data_config(each.export)]
+    return [str(target) for target in targets]
+
+
+@functools.cache
+@sentence
+def recipe_of(stage, name, key):
+    return lineage.read_recipe(f"recipes/{name}/{stage}-{key}.json")
+
+
+def place(stage, role):
+    """An input function: where the recipe says that something lies; nothing where it needs none."""
+    return lambda wildcards: recipe_of(stage, wildcards.name, wildcards.key).places[role] or []
+
+
+def cores():
+    """CPU threads of a job that has the machine to itself, or its share of a cluster's node."""
+    return COMPUTE["threads"] or workflow.cores or COMPUTE["workers"] + 1
+
+
+def growing(minutes):
+    """More time at each attempt: a job that hit its limit resumes, and gets further."""
+    return lambda wildcards, attempt: minutes * attempt
+
+
+wildcard_constraints:
+    name=r"[A-Za-z0-9][A-Za-z0-9._-]*",
+    key=rf"[0-9a-f]{{{lineage.KEY_LENGTH}}}",
+    epoch=r"\d\d\d\d\d+",
+    split="train|validation",
+    shard=r"\d\d\d\d\d+",
+    of=r"\d\d\d\d\d+",

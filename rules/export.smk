@@ -1,0 +1,85 @@
+# Homographic adaptation. Needs: a recipe, the model, the photographs and their list. Makes: the labels in one file, the
+# data config of the next training, and the record of how they were made.
+
+
+def export_shards(wildcards):
+    recipe = recipe_of("export", wildcards.name, wildcards.key)
+    of = recipe.places["shards"]
+    return [f"data-ssl/{wildcards.name}/{wildcards.key}-shards/{i:05d}-of-{of:05d}.h5" for i in range(of)]
+
+
+def export_options(wildcards):
+    """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
+    recipe = recipe_of("export", wildcards.name, wildcards.key)
+    settings = recipe.settings["export"]
+    model = Path(recipe.places["model"])
+    architecture = {"heatmap": "HAWP-heatmap", "votes": "HAWP-votes"}[settings["labels"]]
+    return (
+        f"--metarch {architecture} --workdir {model.parent} --epoch {recipe.places['epoch']} "
+        f"--modelcfg {model.parent / 'model.yaml'} --min-score {settings['min_score']}"
+    )
+
+
+rule export_shard:
+    message:
+        "Labelling photographs with {wildcards.name}: shard {wildcards.shard} of {wildcards.of}"
+    input:
+        recipe=ancient("recipes/{name}/export-{key}.json"),
+        model=ancient(place("export", "model")),
+        manifest=ancient(place("export", "manifest")),
+    output:
+        temp("data-ssl/{name}/{key}-shards/{shard}-of-{of}.h5"),
+    log:
+        "logs/{name}/export-{key}-{shard}-of-{of}.log",
+    benchmark:
+        "logs/{name}/export-{key}-{shard}-of-{of}.benchmark.tsv"
+    threads: cores()
+    resources:
+        gpu=1,
+        mem_mb=COMPUTE["mem_mb"],
+        runtime=growing(COMPUTE["export_minutes"]),
+    params:
+        options=export_options,
+        images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
+        compute=f"--device {COMPUTE['device']} --precision {COMPUTE['precision']} --batch-size {COMPUTE['export_batch']}",
+    conda:
+        "../envs/hawp.yaml"
+    shell:
+        r"""
+        hawp homoadp --datacfg {input.recipe:q} --images {params.images:q} --manifest {input.manifest:q} \
+            {params.options} --shard $((10#{wildcards.shard}))/$((10#{wildcards.of})) \
+            --expect {wildcards.key} {params.compute} --threads {threads} --log {log:q}
+        """
+
+
+rule export:
+    message:
+        "Gathering the labels of {wildcards.name} ({wildcards.key})"
+    input:
+        recipe=ancient("recipes/{name}/export-{key}.json"),
+        model=ancient(place("export", "model")),
+        manifest=ancient(place("export", "manifest")),
+        shards=ancient(export_shards),
+    output:
+        labels=protected("data-ssl/{name}/{key}-model-{epoch}.h5"),
+        config="data-ssl/{name}/{key}-model-{epoch}.yaml",
+        record="data-ssl/{name}/{key}-model-{epoch}.log",
+    log:
+        "logs/{name}/export-{key}-{epoch}.log",
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=growing(30),
+    params:
+        options=export_options,
+        images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
+        share=SETTINGS["photographs"]["max_rejected"],
+        shards=lambda wildcards, input: len(input.shards),
+    conda:
+        "../envs/hawp.yaml"
+    shell:
+        r"""
+        hawp homoadp --datacfg {input.recipe:q} --images {params.images:q} --manifest {input.manifest:q} \
+            {params.options} --gather {params.shards} --max-rejected {params.share} \
+            --expect {wildcards.key} --log {log:q}
+        """
