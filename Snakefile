@@ -19,6 +19,7 @@ include: "rules/common.smk"
 include: "rules/synthesize.smk"
 include: "rules/train.smk"
 include: "rules/export.smk"
+include: "rules/evaluate.smk"
 
 
 localrules:

@@ -149,9 +149,15 @@ def transform_wireframe(
     Returns:
         (N, 2) float32 junctions in pixels of the warped image, never rounded, and (M, 2) int32 edges.
     """
-    lines, _ = clip_lines(warp_lines(homography, wireframe.lines), size, size, min_length=min_length)
-    warped = Wireframe.from_lines(lines, size, size)
-    return warped.junctions, warped.edges
+    warped = warp_lines(homography, wireframe.lines)
+    lines, rows = clip_lines(warped, size, size, min_length=min_length)
+    ends, count = lines.reshape(-1, 2), len(wireframe.junctions)
+    # An end that was not cut is still the junction it was; a cut one gets a number of its own.
+    uncut = (ends == warped[rows].reshape(-1, 2)).all(axis=1)
+    numbers = np.where(uncut, wireframe.edges[rows].reshape(-1), count + np.arange(len(ends)))
+    _, first, renumbered = np.unique(numbers, return_index=True, return_inverse=True)
+    edges = np.sort(renumbered.reshape(-1, 2), axis=1)
+    return ends[first].astype(np.float32), edges.astype(np.int32)
 
 
 def line_heatmap(lines: np.ndarray, size: int) -> np.ndarray:
@@ -184,8 +190,8 @@ def apply(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Change the grey levels of images, then warp them; each image's result is independent of the others.
 
-    The operators take their turns image by image, because each image has an order of its own; their few kernels an
-    image stay in the cache on a CPU and wait for nothing on CUDA. Warping is batched.
+    The operators take their turns image by image, because each image has an order of its own; warping is batched on
+    CUDA. On a CPU all steps follow one another for each image, while its pixels are in the cache.
 
     Args:
         images: (B, 1, S, S) uint8.
@@ -195,13 +201,21 @@ def apply(
 
     Returns:
         images: (B, 1, S, S) float32 in [0, 1], 0 beyond the image.
-        valid: (B, S, S) uint8.
+        valid: (B, S, S) uint8, 1 inside the image.
+
+    Raises:
+        ValueError: not one photometry an image.
     """
-    levels = images.float()
-    if photometries is not None:
-        generator = torch.Generator(images.device)
-        for level, photometry in zip(levels[:, 0], photometries, strict=True):
-            change(level, photometry, generator)
-    levels.mul_(1.0 / 255.0)
-    size = images.shape[-1]
-    return warp_images(levels, homographies), warp_validity(homographies, size, size, margin).to(torch.uint8)
+    if photometries is not None and len(photometries) != len(images):
+        raise ValueError(f"{len(photometries)} photometric changes for {len(images)} images")
+    generator, size = torch.Generator(images.device), images.shape[-1]
+    warped = torch.empty(images.shape, device=images.device)
+    together = 1 if images.device.type == "cpu" else len(images)
+    for start in range(0, len(images), together):
+        part = slice(start, start + together)
+        levels = images[part].float()
+        if photometries is not None:
+            for level, photometry in zip(levels[:, 0], photometries[part], strict=True):
+                change(level, photometry, generator)
+        warped[part] = warp_images(levels.mul_(1.0 / 255.0), homographies[part])
+    return warped, warp_validity(homographies, size, size, margin).to(torch.uint8)

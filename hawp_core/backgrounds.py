@@ -40,7 +40,7 @@ _POSITIONS = np.linspace(0.0, 1.0, SAMPLES)[:, None]
 # A line is labelled if it is seen over this share of its length at least, and may go without a label if a trace of it
 # shows over that share at most.
 SEEN, UNSEEN = 0.8, 0.2
-# Invalid geometry costs microseconds and is drawn again at once; only then the thickness picture is.
+# Invalid geometry costs microseconds and is drawn again at once; only then the whole picture is.
 MAX_TRIES = 50
 
 # What drawing a primitive returns: lines (M, 4) and the widths (M,) of the strokes on them, 0 for bare edges; None if
@@ -239,7 +239,7 @@ def _inset(corners: np.ndarray, amounts: np.ndarray) -> np.ndarray:
 
 
 def random_thickness(rng: np.random.Generator, picture: np.ndarray, low: float, high: float) -> int:
-    """A random thickness between two shares of the canvas's shorter side, thickness pixels."""
+    """A random thickness between two shares of the canvas's shorter side, whole pixels."""
     return max(1, int(rng.uniform(low, high) * min(picture.shape)))
 
 

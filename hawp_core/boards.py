@@ -99,9 +99,8 @@ def _warped_grid(rng: np.random.Generator, picture: np.ndarray, xs: np.ndarray, 
         sheared = square[:3] + rng.uniform(-reach, reach, (3, 2))
         tilted = square + rng.uniform(-reach, reach, (4, 2)) / 2.0
         affine = cv2.getAffineTransform(np.float32(square[:3]), np.float32(sheared))
-        homography = cv2.getPerspectiveTransform(np.float32(square), np.float32(tilted)) @ np.vstack(
-            [affine, [0, 0, 1]]
-        )
+        perspective = cv2.getPerspectiveTransform(np.float32(square), np.float32(tilted))
+        homography = perspective @ np.vstack([affine, [0.0, 0.0, 1.0]])
         warped = grid @ homography.T
         depth = warped[..., 2]
         if depth.min() < MIN_DEPTH * depth.max():

@@ -18,7 +18,11 @@ COMMANDS = {
     "synthesize": "synthesize",
     "train": "train",
     "homoadp": "homoadp",
+    "evaluate": "evaluate",
+    "predict": "predict",
     "lineage": "lineage",
+    "import-checkpoint": "import_checkpoint",
+    "export-checkpoint": "export_checkpoint",
     "settings": "settings",
 }
 

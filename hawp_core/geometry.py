@@ -216,17 +216,18 @@ def warp_validity(homographies: torch.Tensor, height: int, width: int, margin: f
     Args:
         homographies: (B, 3, 3) image to warped image.
     """
-    inverse = invert(homographies)
-    x, y, w = inverse.unbind(1)
+    x, y, w = invert(homographies).unbind(1)
     # x / w >= 0, x / w <= width - 1, ... multiplied by w; together they imply w >= 0.
     sides = torch.stack([x, (width - 1) * w - x, y, (height - 1) * w - y], dim=1)
     normal = torch.linalg.vector_norm(sides[..., :2], dim=-1, keepdim=True).clamp(min=1e-12)
-    # A running minimum: the distances to all sides at once would be four times the memory, and slower.
-    nearest = None
-    for side in (sides / normal).float().split(1, dim=1):
-        distance = _affine_map(side, height, width)[:, 0]
-        nearest = distance if nearest is None else torch.minimum(nearest, distance, out=nearest)
-    return nearest >= margin - TOLERANCE
+    # A row of a convex polygon is an interval: each side bounds it from the left, from the right, or wholly.
+    a, b, c = (sides / normal)[..., None].unbind(2)
+    rest = b * torch.arange(height, device=sides.device) + c - (margin - TOLERANCE)
+    bound = torch.where(a == 0.0, torch.where(rest < 0.0, math.inf, -math.inf), -rest / a)
+    left = torch.where(a >= 0.0, bound, -math.inf).amax(dim=1)[..., None].float()
+    right = torch.where(a < 0.0, bound, math.inf).amin(dim=1)[..., None].float()
+    columns = torch.arange(width, device=sides.device, dtype=torch.float32)
+    return (columns >= left) & (columns <= right)
 
 
 def invert(homographies: torch.Tensor) -> torch.Tensor:

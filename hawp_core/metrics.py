@@ -4,8 +4,7 @@ The definitions are those of L-CNN (Zhou, Qi, Ma 2019, arXiv 1905.03246, section
 Average precisions and F measures are points, 0 to 100, as papers print them; precision, recall and other shares are
 in [0, 1]. What has no true line or junction at all has no score: NaN.
 
-A pair of wireframes may come at different sizes: each is scaled from its own. Both must count pixels alike; half a
-pixel cancels, but York Urban's published lines count from one, as Matlab does (`read_annotations`, `origin`).
+A pair of wireframes may come at different sizes: each is scaled from its own.
 """
 
 import itertools
@@ -101,7 +100,8 @@ def junction_ap(predictions: Sequence[Wireframe], truths: Sequence[Wireframe]) -
 
     A junction stands for the nearest true one, as lines do for `structural_ap`. L-CNN scores junctions by its junction
     heatmap; wireframes keep no such score, so a junction scores as its best line, and 0 where it has none.
-    Junctions in an image without true junctions are wrong (L-CNN's program leaves them out).
+    Junctions in an image without true junctions are wrong (L-CNN's program leaves them out). Both ends of a line score
+    alike; L-CNN's program leaves the order of equals to the sorting, which moves its result a little.
 
     Raises:
         ValueError: as many predictions as truths are needed.
@@ -138,8 +138,8 @@ def heatmap_ap(predictions: Sequence[Wireframe], truths: Sequence[Wireframe]) ->
 
     The published programs draw and pair anew at 12 (L-CNN) or 100 (HAWP) fixed scores, with Berkeley's
     correspondPixels, an approximate pairing. Here a pixel has the score of its best line and pixels are paired in the
-    order of scores, which is largest at every score at once; so the curve has all its points, and AP is larger by what
-    a step function loses between the fixed scores.
+    order of scores, which is largest at every score at once; so the curve has all its points. F hardly differs;
+    AP is larger by what a step function loses between few fixed scores, easily some points.
 
     Raises:
         ValueError: as many predictions as truths are needed.
@@ -165,8 +165,9 @@ def read_annotations(path: Path | str, *, origin: float = 0.0) -> list[tuple[str
     length and repeated lines are left out; every score is 1.
 
     Args:
-        origin: what the file calls the centre of the top-left pixel, in x and in y: 0, or 1 for York Urban, which
-            counts as Matlab does. Published sAP of York Urban was computed without regard to it (0).
+        origin: what the file calls the centre of the top-left pixel, in x and in y. York Urban's lines count from 1,
+            as Matlab does (they lie 0.8 pixels right of and below the image's edges); the published programs take
+            them as they stand, so 0 compares with published numbers, and 1 adds about 0.1 points.
 
     Returns: file names and wireframes, in the file's order.
 
@@ -244,7 +245,8 @@ def _junction_scores(wireframe: Wireframe) -> np.ndarray:
 def _draw(wireframe: Wireframe) -> np.ndarray:
     """(H, W) float64: the best score of the lines through each pixel, -inf where there is none.
 
-    A line of length n marks the pixels nearest to its ceil(n) equidistant points, ends included, as L-CNN draws.
+    A line of length n marks the pixels nearest to its ceil(n) equidistant points, ends included, as L-CNN draws; now
+    and then one pixel of a long line stays unmarked.
     """
     canvas = np.full((wireframe.height, wireframe.width), -np.inf)
     lines = wireframe.lines.astype(np.float64)

@@ -99,7 +99,7 @@ class Hourglass(nn.Module):
 
 
 class ScoreHeads(nn.Module):
-    """Five small heads, run as one: their first convolutions side by side, their second as a block diagonal."""
+    """Five small heads; their first convolutions, which are nearly all of the work, run side by side as one."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -110,11 +110,10 @@ class ScoreHeads(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first, second = [head[0] for head in self.heads], [head[2] for head in self.heads]
-        weight, bias = torch.cat([c.weight for c in first]), torch.cat([c.bias for c in first])
-        y = F.relu_(F.conv2d(x, weight, bias, padding=1))
-        weight = torch.block_diag(*[c.weight.flatten(1) for c in second])
-        return F.conv2d(y, weight[:, :, None, None], torch.cat([c.bias for c in second]))
+        first = [head[0] for head in self.heads]
+        y = F.conv2d(x, torch.cat([c.weight for c in first]), torch.cat([c.bias for c in first]), padding=1)
+        parts = F.relu_(y).chunk(len(first), dim=1)
+        return torch.cat([head[2](part) for head, part in zip(self.heads, parts, strict=True)], dim=1)
 
 
 class Backbone(nn.Module):

@@ -1,9 +1,8 @@
 """Whether a detector finds the same lines in an image and in its warped copy, without any label.
 
-The definitions are those of SOLD2 (Pautrat et al. 2021, arXiv 2104.03362, section 4.1), as the program computes them
-that the SOLD2 authors shared with HAWPv3 (its `hawp/ssl/evaluate.py`), which the field's tables come from; images are
-512 x 512 there. It differs from DeepLSD's (2023), which halves the structural distance, pairs lines one to one and
-cuts them to the common area.
+The definitions are those of SOLD2 (Pautrat et al. 2021, arXiv 2104.03362, section 4.1), as HAWPv3's program computes
+them (`hawp/ssl/evaluate.py`), on images resized to 512 x 512 and two copies of each. DeepLSD (2023) defines them
+otherwise, so do not mix the numbers: half the structural distance, lines paired one to one and cut to the common area.
 """
 
 import math
@@ -82,7 +81,12 @@ def repeatability(
             lines and the other has none, NaN where neither has.
         localisation error: mean distance of the warped image's repeated lines, pixels; NaN without any. (The published
             program has 0 for both NaNs and averages them in.)
+
+    Raises:
+        ValueError: no such distance.
     """
+    if distance not in DISTANCES:
+        raise ValueError(f"distance is {distance!r}, not one of {', '.join(DISTANCES)}")
     first, second = _in_both(lines, warped_lines, homography, shape)
     if not len(first) + len(second):
         return math.nan, math.nan

@@ -19,20 +19,15 @@ from hawp_core import losses
 from hawp_core.batch import Batch
 from hawp_core.checkpoint import load_state, save_checkpoint, save_state
 from hawp_core.data import Loader
-from hawp_core.detector import detect
 from hawp_core.errors import UserError
+from hawp_core.evaluation import on_shapes
 from hawp_core.files import write_text
-from hawp_core.metrics import junction_recall, structural_ap
 from hawp_core.network import WireframeNetwork
 from hawp_core.progress import bar, log
 from hawp_core.resume import StopRequest
 from hawp_core.samples import ShapeSet
-from hawp_core.wireframe import Wireframe
 
 LOG_STEPS = 20  # steps between two lines of metrics
-VALIDATION_BATCH = 8
-VALIDATION_SCORE = 0.05  # lines below it change sAP10 by nothing that shows
-JUNCTION_RADIUS = 2.0  # pixels on the 128-pixel grid within which a junction counts as found
 
 
 @dataclass(frozen=True)
@@ -202,7 +197,7 @@ class Trainer:
     @torch.no_grad()
     def _validate(self) -> dict:
         """Measure on the held-out shapes: structural AP at 10 and junction recall."""
-        row = validate(self.network, self.validation, self.device) | {"epoch": self.at.epoch, "step": self.at.step}
+        row = on_shapes(self.network, self.validation) | {"epoch": self.at.epoch, "step": self.at.step}
         self._write_row(row)
         log.info(
             "epoch %d of %d: held-out shapes sAP10 %.1f, junction recall %.1f %%, %.1f lines an image",
@@ -299,29 +294,6 @@ class _Window:
         means = {name: float(torch.stack([f[name] for f in self.losses]).mean()) for name in self.losses[0]}
         images = sum(map(len, self.names))
         return means | {"images_per_second": images / seconds, "waiting": self.waiting / seconds}
-
-
-@torch.no_grad()
-def validate(network: WireframeNetwork, shapes: ShapeSet, device: torch.device) -> dict:
-    """Structural AP at 10 (128-pixel grid) and junction recall on labelled shapes.
-
-    Returns: sAP10 in percent, junction_recall in [0, 1], lines per image at a score of 0.5.
-    """
-    network.eval()
-    predictions, truths = [], []
-    for start in range(0, len(shapes), VALIDATION_BATCH):
-        samples = [shapes.item(i) for i in range(start, min(start + VALIDATION_BATCH, len(shapes)))]
-        images = torch.stack([torch.from_numpy(sample.image.copy()) for sample in samples])[:, None].to(device)
-        found = detect(network, images.float() / 255, min_score=VALIDATION_SCORE)
-        # With the junctions that no line uses: recall asks for all of them.
-        predictions += [Wireframe(d.junctions, d.edges, d.scores, *d.input_size) for d in found]
-        truths += [sample.wireframe for sample in samples]
-    lines = sum(int((p.scores > 0.5).sum()) for p in predictions) / len(predictions)
-    return {
-        "sAP10": float(structural_ap(predictions, truths, 10).ap),
-        "junction_recall": float(junction_recall(predictions, truths, JUNCTION_RADIUS)),
-        "lines": lines,
-    }
 
 
 def read_metrics(path: Path) -> list[dict]:

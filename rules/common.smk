@@ -49,12 +49,12 @@ CHAIN = sentence(plan_run)(SETTINGS, most_rounds(), write=True) if workflow.is_m
 
 
 def final_targets(rounds):
-    """Every model and label file up to a round."""
+    """Every model, label file and measurement up to a round."""
     if CHAIN is None:
         return []
     targets = []
     for each in CHAIN.rounds[: int(SETTINGS["rounds"] if rounds is None else rounds) + 1]:
-        targets += [lineage.trained_model(each.train), lineage.data_config(each.export)]
+        targets += [lineage.trained_model(each.train), lineage.data_config(each.export), lineage.evaluation_file(each.evaluate)]
     return [str(target) for target in targets]
 
 
@@ -82,6 +82,7 @@ def growing(minutes):
 wildcard_constraints:
     name=r"[A-Za-z0-9][A-Za-z0-9._-]*",
     key=rf"[0-9a-f]{{{lineage.KEY_LENGTH}}}",
+    model=rf"[0-9a-f]{{{lineage.KEY_LENGTH}}}",
     epoch=r"\d\d\d\d\d+",
     split="train|validation",
     shard=r"\d\d\d\d\d+",

@@ -1,0 +1,44 @@
+# `make run` sets up and runs the whole recipe on its small default; `make test` sets up and runs the tests.
+# Everything is installed into .venv by uv, at the versions of envs/requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help run test test-slurm lint bench lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml envs/requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1): say make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r envs/requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	touch $@
+
+run: $(READY)  ## Run the whole recipe on the small default (minutes on a laptop)
+	snakemake --profile profiles/local
+	@hawp lineage
+
+test: $(READY)  ## Run the tests
+	pytest -m "not slurm"
+
+test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian's packages)
+	pytest -m slurm tests/slurm
+
+lint: $(READY)  ## Check style: ruff, snakefmt, snakemake --lint
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+lock: $(READY)  ## Write envs/requirements.lock anew
+	uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-header \
+	    --extra workflow --extra test --extra onnx pyproject.toml -o envs/requirements.lock
+
+clean:  ## Remove the environment; results stay
+	rm -rf .venv

@@ -1,0 +1,23 @@
+"""hawp export-checkpoint: write a model for the reference implementation."""
+
+import argparse
+from pathlib import Path
+
+HELP = "write a model as the plain state dict that the reference implementation loads"
+DESCRIPTION = "Write a model's weights under the published tensor names, without architecture and recipe."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model of hawp train or hawp import-checkpoint")
+    parser.add_argument("dest", type=Path, metavar="PTH", help="where to write the state dict")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Carry out the command."""
+    from hawp_core.checkpoint import export_published, load_checkpoint
+    from hawp_core.progress import log
+
+    network, _ = load_checkpoint(args.model)
+    export_published(network, args.dest)
+    log.info("%s: %d tensors", args.dest, len(network.state_dict()))

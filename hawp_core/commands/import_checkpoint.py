@@ -1,0 +1,25 @@
+"""hawp import-checkpoint: take in a published checkpoint."""
+
+import argparse
+from pathlib import Path
+
+HELP = "turn a published checkpoint (hawpv3-*.pth) into one of ours"
+DESCRIPTION = """Read a published state dict safely (weights only, no code runs), check every name and shape, and write
+it as a model that the other commands take."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the published state dict")
+    parser.add_argument("--dest", type=Path, metavar="PTH", help="where to write the model [exp-ssl/STEM/model-00000.pth]")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Carry out the command."""
+    from hawp_core.checkpoint import import_published, save_checkpoint
+    from hawp_core.progress import log
+
+    network = import_published(args.file)
+    destination = args.dest or Path("exp-ssl", args.file.stem, "model-00000.pth")
+    save_checkpoint(destination, network, epoch=0, recipe={"name": args.file.stem, "imported": args.file.name})
+    log.info("%s: %d tensors, all as published", destination, len(network.state_dict()))

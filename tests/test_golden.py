@@ -1,0 +1,148 @@
+"""Numbers of the reference implementation, computed once on a CPU with the weights of golden/weights.py (seed 1).
+
+The network's outputs, the targets and the detections must agree whatever the device; the arrays are strided to stay
+small, as their names say.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from golden.weights import fill
+from kornia.geometry.transform import warp_perspective
+
+from hawp_core import field
+from hawp_core.detector import Detection, detect
+from hawp_core.network import WireframeNetwork, fold_batch_norm
+
+FOLDER = Path(__file__).parent / "golden"
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
+pytestmark = pytest.mark.usefixtures("full_precision")
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request) -> torch.device:
+    return torch.device(request.param)
+
+
+@pytest.fixture(scope="module")
+def full_precision():
+    """TensorFloat-32 convolutions, CUDA's default, keep three digits only."""
+    allowed, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    yield
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    with np.load(FOLDER / "reference.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def network(device) -> WireframeNetwork:
+    made = WireframeNetwork()
+    fill(made, seed=1)
+    return made.eval().to(device)
+
+
+@pytest.fixture(scope="module")
+def image(golden, device) -> torch.Tensor:
+    return torch.from_numpy(golden["image_u8"]).to(device)[None, None] / 255
+
+
+@pytest.fixture(scope="module")
+def outputs(network, image) -> dict[str, torch.Tensor]:
+    with torch.no_grad():
+        prediction = network(image)
+        heatmap = network.heatmap_logits(prediction.features).softmax(1)[:, 1]
+    return {"first": prediction.heads[0], "last": prediction.heads[-1], "features": prediction.features, "heat": heatmap}
+
+
+def assert_relative(found: torch.Tensor, expected: np.ndarray) -> None:
+    expected = torch.from_numpy(expected)
+    assert found.shape == expected.shape
+    assert (found.cpu() - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def assert_same_lines(found: Detection, lines: np.ndarray, scores: np.ndarray) -> None:
+    """Equal as sets: every line has one partner within 0.01 px, with the same score."""
+    lines, scores = torch.from_numpy(lines), torch.from_numpy(scores)
+    assert len(found.lines) == len(lines)
+    distance = (found.lines[:, None] - lines).abs().amax(-1)
+    nearest, partner = distance.min(1)
+    assert nearest.max() < 0.01
+    assert len(set(partner.tolist())) == len(lines)
+    torch.testing.assert_close(found.scores, scores[partner], rtol=0, atol=1e-4)
+
+
+def test_state_dict_has_the_published_names_shapes_and_order(network):
+    published = json.loads((FOLDER / "state_dict.json").read_text())
+    assert len(published) == 761
+    assert list({n: list(v.shape) for n, v in network.state_dict().items()}.items()) == list(published.items())
+
+
+def test_score_maps_of_both_stacks(outputs, golden):
+    assert_relative(outputs["first"][0, :, ::4, ::4], golden["head_out_first_every4"])
+    assert_relative(outputs["last"][0, :, ::4, ::4], golden["head_out_last_every4"])
+
+
+def test_features(outputs, golden):
+    assert_relative(outputs["features"][0, ::4, ::8, ::8], golden["features_every4_every8"])
+
+
+def test_line_heatmap(outputs, golden):
+    assert_relative(outputs["heat"][0, ::4, ::4], golden["heatmap_every4"])
+
+
+def test_decoded_lines(outputs, golden):
+    values = outputs["last"][:, :5].sigmoid()
+    lines = field.decode(values[:, :3], values[:, 3:4], values[:, 4:], 2.0)
+    assert_relative(lines[0, :, ::4, ::4], golden["decoded_lines_every4"])
+
+
+def test_targets(golden, device):
+    junctions = torch.from_numpy(golden["gt_junctions_rowcol"]).flip(1)[None].to(device) / 4
+    lines = junctions[0, torch.from_numpy(golden["gt_edges"]).to(device)].reshape(1, -1, 4)
+    made = field.encode(lines, torch.tensor([lines.shape[1]], device=device), 128, 128, 2.0)
+    location, offset = field.encode_junctions(junctions, torch.tensor([junctions.shape[1]], device=device), 128, 128)
+    close = {"rtol": 0, "atol": 1e-4}
+    torch.testing.assert_close(made.angles[0, :, ::2, ::2].cpu(), torch.from_numpy(golden["target_md_every2"]), **close)
+    torch.testing.assert_close(made.distance[0, :, ::2, ::2].cpu(), torch.from_numpy(golden["target_dis_every2"]), **close)
+    torch.testing.assert_close(made.mask[0].cpu(), torch.from_numpy(golden["target_mask"]).float())
+    torch.testing.assert_close(location[0].cpu(), torch.from_numpy(golden["target_jloc"]).float())
+    torch.testing.assert_close(offset[0].cpu(), torch.from_numpy(golden["target_joff"]), **close)
+
+
+def test_detection(network, image, golden):
+    found = detect(network, image, min_score=-1)[0]
+    assert_same_lines(found, golden["det_lines"], golden["det_scores"])
+    expected = torch.from_numpy(golden["det_junctions"])
+    assert found.junctions.shape == expected.shape
+    assert (found.junctions[:, None] - expected).abs().amax(-1).amin(1).max() < 0.01
+    torch.testing.assert_close(found.junction_scores, torch.from_numpy(golden["det_junction_scores"]), rtol=0, atol=1e-4)
+
+
+def test_detection_with_folded_batch_norm(network, image, golden):
+    found = detect(fold_batch_norm(network), image, min_score=-1)[0]
+    assert_same_lines(found, golden["det_lines"], golden["det_scores"])
+
+
+def test_detection_with_adapted_heatmap(network, image, golden, device):
+    """The reference's arithmetic of homographic adaptation: black borders, no identity view, a bare mean."""
+    there = torch.from_numpy(golden["homographies"]).to(device)
+    back = torch.inverse(there)
+    size = image.shape[-2:]
+    source = image.expand(len(there), -1, -1, -1)
+    with torch.no_grad():
+        heat = network.line_heatmap(warp_perspective(source, there, size))
+    total = warp_perspective(heat[:, None], back, size).sum(0)
+    seen = warp_perspective(torch.ones_like(source), there, size, mode="nearest")
+    count = warp_perspective(seen, back, size, mode="nearest").sum(0)
+    heatmap = torch.where(count > 0, total / count.clamp(min=1), 0)
+    assert np.array_equal(count[0, ::4, ::4].cpu().numpy(), golden["adapt_counts_every4"])
+    assert_relative(heatmap[0, ::4, ::4], golden["adapt_heatmap_every4"])
+    found = detect(network, image, heatmap=heatmap, min_score=-1)[0]
+    assert_same_lines(found, golden["adapt_lines"], golden["adapt_scores"])
