@@ -7,6 +7,7 @@ any place to resume from read the same samples. Workers read pixels and draw par
 Shape legend: B images, S x S pixels, N junctions, M edges.
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
@@ -16,13 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from hawp_core.augment import (
-    Augmentation,
-    apply,
-    line_heatmap,
-    sample_geometry,
-    transform_wireframe,
-)
+from hawp_core.augment import Augmentation, apply, line_heatmap, sample_geometry, transform_wireframe
 from hawp_core.batch import Batch
 from hawp_core.errors import UserError
 from hawp_core.photometry import Photometry, sample_photometry
@@ -249,5 +244,8 @@ class _Collate:
 
 
 def _start_worker(_: int) -> None:
+    # Ctrl-C and a cluster's SIGTERM reach every process; the main one decides, and needs its workers to save its state.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Workers run side by side; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(0)

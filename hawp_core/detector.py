@@ -12,22 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from hawp_core.field import decode, sample, sample_dense
+from hawp_core.field import decode
 from hawp_core.network import STRIDE, Prediction, WireframeNetwork
 from hawp_core.wireframe import Wireframe
-
-__all__ = [
-    "Detection",
-    "bind",
-    "detect",
-    "detect_votes",
-    "heatmap_scores",
-    "nearest_junctions",
-    "propose_junctions",
-    "refine_heatmap",
-    "sample",
-    "sample_dense",
-]
 
 # Heatmap score (method of SOLD2, arXiv 2104.03362): samples along a line, radius of the searched disc in pixels, and
 # its least and length-dependent reach.

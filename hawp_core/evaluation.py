@@ -105,7 +105,7 @@ def on_photographs(
     for title, detector in detectors.items():
         with bar(f"repeatability of {title}", len(images), "pair") as shown:
 
-            def each(shown=shown):  # noqa: ANN001, ANN202
+            def each(shown=shown):
                 for image in images:
                     yield image
                     shown.update()

@@ -1,6 +1,7 @@
 """The settings of a run: one schema with described defaults, and one clear sentence for each mistake."""
 
 import copy
+import math
 from pathlib import Path
 
 import jsonschema
@@ -47,11 +48,27 @@ def complete(given: dict, source: Path | str = "the configuration") -> dict:
         UserError: an unknown setting, a wrong type, or a value out of range.
     """
     rules = schema()
+    given = _with_numbers(rules, given)
     for error in sorted(jsonschema.Draft202012Validator(rules).iter_errors(given), key=lambda e: list(map(str, e.path))):
         raise UserError(_sentence(error, source))
     settings = _with_defaults(rules, given)
     _check_together(settings, source)
     return settings
+
+
+def _with_numbers(rules: dict, given: object) -> object:
+    """`given` with numbers like 4e-4, which YAML 1.1 takes for text, as numbers; not finite ones become text."""
+    if isinstance(given, dict) and "properties" in rules:
+        return {name: _with_numbers(rules["properties"].get(name, {}), value) for name, value in given.items()}
+    if rules.get("type") == "number":
+        if isinstance(given, str):
+            try:
+                given = float(given)
+            except ValueError:
+                return given
+        if isinstance(given, float) and not math.isfinite(given):
+            return str(given)
+    return given
 
 
 def _with_defaults(rules: dict, given: dict) -> dict:

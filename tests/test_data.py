@@ -1,6 +1,9 @@
 """Data sets and loading: the same samples whatever the workers, the batches, the processes or the place to resume."""
 
+import multiprocessing
+import os
 import pickle
+import signal
 from dataclasses import fields
 
 import cv2
@@ -244,6 +247,22 @@ def test_an_abandoned_epoch_does_not_leak_into_the_next(shapes):
     next(loader.epoch(0))
     expected = [raw.names for raw in Loader(shapes, 2, SYNTHETIC, seed=1).epoch(1)]
     assert [raw.names for raw in loader.epoch(1)] == expected
+
+
+def test_workers_outlive_a_signal_to_the_whole_group_and_end_with_the_loader(shapes):
+    loader = Loader(shapes, 2, SYNTHETIC, workers=2)
+    before, batches = set(multiprocessing.active_children()), loader.epoch(0)
+    next(batches)
+    workers = set(multiprocessing.active_children()) - before
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGTERM)
+        os.kill(worker.pid, signal.SIGINT)
+    assert len(list(batches)) == loader.batches_per_epoch - 1
+    del batches, loader
+    for worker in workers:
+        worker.join(10)
+        assert worker.exitcode == 0
 
 
 def test_epochs_and_seeds_differ_and_repeat(shapes):

@@ -210,7 +210,7 @@ def test_nothing_from_behind_the_camera_is_shown():
 
 
 def blob(points, centre):
-    return np.exp(-((points - centre) ** 2).sum(axis=-1) / (2 * 2.5**2))
+    return np.exp(-((points - centre) ** 2).sum(axis=-1) / (2 * 3.5**2))
 
 
 def centroid(values):

@@ -1,6 +1,8 @@
 """Options and checks that several commands share."""
 
 import argparse
+import contextlib
+import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +98,7 @@ def compute_options(args: argparse.Namespace, compute: dict):
     wanted = getattr(args, "device", None) or compute["device"]
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
+    keep_freed_memory()
     device = torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
     threads = args.threads if getattr(args, "threads", None) is not None else compute["threads"]
     if threads == 0:
@@ -105,6 +108,15 @@ def compute_options(args: argparse.Namespace, compute: dict):
     if precision == "auto":
         precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
     return device, getattr(torch, precision)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed: it would return every large tensor to the system and fault it in again."""
+    mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD in malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def device_name(device) -> str:

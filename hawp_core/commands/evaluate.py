@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     print(table(results))
 
 
-def _labelled(truth: Path, folder: str, network) -> dict:  # noqa: ANN001
+def _labelled(truth: Path, folder: str, network) -> dict:
     """Structural AP and heatmap metrics of the model and of LSD on annotated photographs."""
     from hawp_core.baseline import lsd
     from hawp_core.evaluation import LEAST_SCORE, SAP_THRESHOLDS, network_detector

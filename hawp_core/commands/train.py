@@ -146,7 +146,7 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
             return
         validation = ShapeSet([Path(file) for file in shapes["validation"]])
         if section == "synthetic":
-            dataset, preset = ShapeSet([Path(file) for file in data["train"]]), SYNTHETIC
+            dataset = ShapeSet([Path(file) for file in data["train"]])
         else:
             labels = LabelFile(data["labels"])
             if labels.about.get("export") != data["key"]:
@@ -156,8 +156,7 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
                 )
             cache = Path("data-ssl", "cache", f"{data['photographs'][: lineage.KEY_LENGTH]}-{size}.h5")
             dataset = PhotographSet(data["folder"], labels, size, settings["train"]["real"]["flips"], cache=cache)
-            preset = REAL
-        augmentation = preset if settings["train"][section]["augment"] else None
+        augmentation = {"none": None, "mild": REAL, "strong": SYNTHETIC}[settings["train"][section]["augment"]]
         torch.manual_seed(schedule.seed)
         if args.pretrained:
             network, _ = load_checkpoint(args.pretrained, device, expect=architecture)

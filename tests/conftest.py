@@ -1,0 +1,70 @@
+"""What the tests share: quiet threads, photographs, and the command line run in a folder of its own."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from places import ROOT, TINY
+
+from hawp_core import cli, settings
+from hawp_core.photographs import BUNDLED, bundled_folder
+
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
+
+
+@pytest.fixture
+def tiny() -> dict:
+    """Complete settings of the smallest run."""
+    return settings.load(TINY)
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch) -> Path:
+    """An empty working folder with the configuration in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    return tmp_path
+
+
+@pytest.fixture
+def hawp(capsys):
+    """Run a command in this process: returns its exit code and what it printed."""
+
+    def run(*words: object) -> tuple[int, str]:
+        try:
+            code = cli.main([str(word) for word in words])
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory) -> Path:
+    """A folder with six small real photographs, in two levels, in several formats."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("photographs")
+    names = ["a.jpg", "b.png", "sub/ü c.webp", "sub/d.tif", "sub/deep/e.JPG", "f.png"]
+    for name, source in zip(names, BUNDLED, strict=False):
+        with Image.open(bundled_folder() / source) as image:
+            small = image.convert("L" if name == "f.png" else "RGB")
+            small.thumbnail((160, 160))
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        small.save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded generator."""
+    return np.random.default_rng(0)
