@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception:
-        log.error("hawp %s: this is a defect of the program, please report it:\n%s", args.command, traceback.format_exc())
+        log.error(
+            "hawp %s: this is a defect of the program, please report it:\n%s", args.command, traceback.format_exc()
+        )
         return DEFECT
     return 0
 

@@ -145,7 +145,12 @@ def export_shard(
 
 
 def _label(
-    network: WireframeNetwork, photos: list[Photo], adaptation: Adaptation, seed: int, chunk: int, precision: torch.dtype
+    network: WireframeNetwork,
+    photos: list[Photo],
+    adaptation: Adaptation,
+    seed: int,
+    chunk: int,
+    precision: torch.dtype,
 ) -> list[Wireframe]:
     device = next(network.parameters()).device
     size = network.architecture.image_size
@@ -167,7 +172,9 @@ def _write(path: Path, records: list[dict], key: str) -> None:
     )
 
 
-def gather(parts: list[Path], destination: Path, manifest: Manifest, *, key: str, max_rejected: float, about: dict) -> dict:
+def gather(
+    parts: list[Path], destination: Path, manifest: Manifest, *, key: str, max_rejected: float, about: dict
+) -> dict:
     """Join the shards into the label file `destination`, in the manifest's order; list rejected photographs beside it.
 
     Returns: counts: images, junctions, lines, rejected.

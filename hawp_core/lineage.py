@@ -7,6 +7,7 @@ written beside them as `places`, outside the digest. Recipes are known before an
 This room imports neither torch nor cv2, so that planning a run takes no time.
 """
 
+import copy
 import hashlib
 import json
 import math
@@ -38,14 +39,14 @@ def digest(value: object) -> str:
 
 
 def pick(settings: dict, paths: tuple[str, ...]) -> dict:
-    """The part of nested `settings` that dotted `paths` name, in the same nesting."""
+    """A copy of the part of nested `settings` that dotted `paths` name, in the same nesting."""
     picked: dict = {}
     for path in paths:
         *parents, last = path.split(".")
         source, target = settings, picked
         for parent in parents:
             source, target = source[parent], target.setdefault(parent, {})
-        target[last] = source[last]
+        target[last] = copy.deepcopy(source[last])
     return picked
 
 

@@ -142,16 +142,16 @@ def _positive_pairs(batch: Batch, targets: Targets, candidates: Tensor, image: T
     return joined[image, ends[:, 0], ends[:, 1]]
 
 
-def line_losses(
-    network: WireframeNetwork, prediction: Prediction, batch: Batch, targets: Targets
-) -> dict[str, Tensor]:
+def line_losses(network: WireframeNetwork, prediction: Prediction, batch: Batch, targets: Targets) -> dict[str, Tensor]:
     """Verification and lineness (method section 5: pos, neg, lineness): (B,) each; zero for images without lines."""
     constants = network.architecture
     heads = prediction.heads[-1].float()
     residual = heads[:, 4:5].sigmoid() if constants.residual else None
-    proposals = field.decode(
-        heads[:, :3].sigmoid(), heads[:, 3:4].sigmoid(), residual, constants.distance_threshold
-    ).flatten(1, 3).detach()
+    proposals = (
+        field.decode(heads[:, :3].sigmoid(), heads[:, 3:4].sigmoid(), residual, constants.distance_threshold)
+        .flatten(1, 3)
+        .detach()
+    )
     has_lines = (batch.edge_count > 0).float()
     features = network.line_features(prediction.features)
 

@@ -80,7 +80,9 @@ def state(recipe: Recipe) -> State:
             return State("done")
         record = read_json(record_file(path))
         return State("done", "", record["finished"], record["seconds"], _headline(recipe, record["counts"]))
-    detail = {"synthesize": _shapes_done, "train": _steps_done, "export": _photographs_done}.get(recipe.stage, lambda _: "")(recipe)
+    detail = {"synthesize": _shapes_done, "train": _steps_done, "export": _photographs_done}.get(
+        recipe.stage, lambda _: ""
+    )(recipe)
     return State("partial", detail) if detail else State("missing")
 
 

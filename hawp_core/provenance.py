@@ -28,7 +28,14 @@ def record_file(artifact: Path) -> Path:
 
 
 def write_record(
-    artifact: Path, recipe: Recipe, *, outputs: list[Path], upstream: list[Path], started: float, device: str, counts: dict
+    artifact: Path,
+    recipe: Recipe,
+    *,
+    outputs: list[Path],
+    upstream: list[Path],
+    started: float,
+    device: str,
+    counts: dict,
 ) -> Path:
     """Write the lineage of `artifact`.
 
@@ -80,7 +87,11 @@ def _commit() -> str:
     folder = Path(__file__).resolve().parent
     try:
         answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=folder, capture_output=True, text=True, timeout=20
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=20,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

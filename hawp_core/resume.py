@@ -188,7 +188,9 @@ def lease(
     told = False
     while not _take(path):
         if not told:
-            (say or (lambda text: print(text, file=sys.stderr)))(f"waiting for {_describe(path)}, which works on {folder}")
+            (say or (lambda text: print(text, file=sys.stderr)))(
+                f"waiting for {_describe(path)}, which works on {folder}"
+            )
             told = True
         if stop is not None:
             stop.check("nothing was begun")

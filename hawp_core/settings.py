@@ -49,7 +49,9 @@ def complete(given: dict, source: Path | str = "the configuration") -> dict:
     """
     rules = schema()
     given = _with_numbers(rules, given)
-    for error in sorted(jsonschema.Draft202012Validator(rules).iter_errors(given), key=lambda e: list(map(str, e.path))):
+    for error in sorted(
+        jsonschema.Draft202012Validator(rules).iter_errors(given), key=lambda e: list(map(str, e.path))
+    ):
         raise UserError(_sentence(error, source))
     settings = _with_defaults(rules, given)
     _check_together(settings, source)
@@ -103,7 +105,9 @@ def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
         place = f"{where}.{unknown}" if error.absolute_path else str(unknown)
         return f"{source}: {place} is not a setting: choose among {', '.join(allowed)}, or remove it."
     if error.validator == "type":
-        return f"{source}: {where} is {error.instance!r}, and must be of type {error.validator_value}: correct it there."
+        return (
+            f"{source}: {where} is {error.instance!r}, and must be of type {error.validator_value}: correct it there."
+        )
     if error.validator == "enum":
         options = ", ".join(map(str, error.validator_value))
         return f"{source}: {where} is {error.instance!r}: choose one of {options}."

@@ -180,7 +180,11 @@ class Trainer:
             if self.at.step % LOG_STEPS == 0 or ended or saving or self.device.type == "cpu":
                 window.require_finite(self.state_file)
             if self.at.step % LOG_STEPS == 0 or ended:
-                row = window.row() | {"epoch": self.at.epoch + 1, "step": self.at.step, "lr": self.schedule.rate(self.at.epoch)}
+                row = window.row() | {
+                    "epoch": self.at.epoch + 1,
+                    "step": self.at.step,
+                    "lr": self.schedule.rate(self.at.epoch),
+                }
                 self._write_row(row)
                 window = _Window()
             yield row
@@ -252,11 +256,12 @@ class Trainer:
         rows = [row for row in read_metrics(self.metrics_file) if self._is_past(row)]
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
 
-
     def _is_past(self, row: dict) -> bool:
         """Whether the saved state already knows of a row of metrics; a validation ends its epoch."""
         validated = "sAP10" in row
-        return row["step"] < self.at.step or (row["step"] == self.at.step and not (validated and row["epoch"] > self.at.epoch))
+        return row["step"] < self.at.step or (
+            row["step"] == self.at.step and not (validated and row["epoch"] > self.at.epoch)
+        )
 
 
 class _Window:
@@ -306,4 +311,3 @@ def read_metrics(path: Path) -> list[dict]:
             with contextlib.suppress(ValueError):
                 rows.append(json.loads(line))
     return rows
-

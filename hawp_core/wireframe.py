@@ -164,7 +164,9 @@ class LabelFile:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise UserError(f"{path} does not exist: give a label file (.h5) written by hawp synthesize or hawp homoadp.")
+            raise UserError(
+                f"{path} does not exist: give a label file (.h5) written by hawp synthesize or hawp homoadp."
+            )
         try:
             with h5py.File(path, "r") as file:
                 self._read(file)

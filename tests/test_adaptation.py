@@ -18,7 +18,9 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.i
 @pytest.fixture(scope="module")
 def network() -> WireframeNetwork:
     torch.manual_seed(0)
-    small = Architecture(image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16)
+    small = Architecture(
+        image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16
+    )
     return WireframeNetwork(small).eval()
 
 

@@ -89,7 +89,11 @@ def test_a_stages_version_changes_what_it_makes(tiny, monkeypatch, stage, depend
 def test_fine_tuning_hangs_on_the_previous_model(tiny):
     tiny["train"]["real"]["start"] = "previous"
     chain = lineage.plan(tiny, "f" * 64, PLACES, 2)
-    assert [r.train.inputs["start"] for r in chain.rounds] == [None, chain.rounds[0].train.key, chain.rounds[1].train.key]
+    assert [r.train.inputs["start"] for r in chain.rounds] == [
+        None,
+        chain.rounds[0].train.key,
+        chain.rounds[1].train.key,
+    ]
 
 
 def test_more_rounds_change_no_earlier_one(tiny):
@@ -146,7 +150,7 @@ def test_why_two_addresses_differ(workplace, photographs, hawp, tiny):
     tiny["export"]["views"] = 7
     other = plan_run(tiny, 1, write=True)
     code, printed = hawp("lineage", "--why", one.rounds[1].export.key, other.rounds[1].export.key)
-    assert code == 0
+    assert code == 0, printed
     assert printed.splitlines() == [
         "export: export.views 2 -> 7",
         "train: train.synthetic.base_lr 0.001 -> 0.5",

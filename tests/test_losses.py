@@ -42,7 +42,9 @@ def make_batch(wireframes: list[tuple[list, list]], size: int = SIZE) -> Batch:
 def network() -> WireframeNetwork:
     torch.manual_seed(0)
     return WireframeNetwork(
-        Architecture(image_size=SIZE, width=16, depth=2, stacks=2, line_points=8, junction_features=8, verification_width=16)
+        Architecture(
+            image_size=SIZE, width=16, depth=2, stacks=2, line_points=8, junction_features=8, verification_width=16
+        )
     )
 
 

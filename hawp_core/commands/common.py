@@ -23,7 +23,9 @@ def positive(kind: type) -> Callable[[str], float]:
         except ValueError:
             value = 0
         if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a positive {'whole number' if kind is int else 'number'}")
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a positive {'whole number' if kind is int else 'number'}"
+            )
         return value
 
     parse.__name__ = "number"
@@ -43,7 +45,9 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("computation (does not change a result's address)")
     group.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute [from the config: auto]")
     group.add_argument(
-        "--precision", choices=("auto", "float32", "bfloat16"), help="of the network's arithmetic [from the config: auto]"
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        help="of the network's arithmetic [from the config: auto]",
     )
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0 takes all cores [from the config]")
     add_log(group)
@@ -57,7 +61,9 @@ def add_log(parser: argparse.ArgumentParser) -> None:
 def add_expect(parser: argparse.ArgumentParser) -> None:
     """The option by which a workflow makes sure that it gets what it planned."""
     parser.add_argument(
-        "--expect", metavar="KEY", help="refuse to start unless the result's content address is KEY (used by the workflow)"
+        "--expect",
+        metavar="KEY",
+        help="refuse to start unless the result's content address is KEY (used by the workflow)",
     )
 
 

@@ -18,21 +18,38 @@ photographs (Wireframe or York Urban). OpenCV's LSD is measured on the same phot
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("--workdir", type=Path, metavar="DIR", help="the training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME")
-    parser.add_argument("--epoch", type=common.positive(int), metavar="N", help="take the model of this epoch [the last]")
-    parser.add_argument("-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch")
+    parser.add_argument(
+        "--workdir", type=Path, metavar="DIR", help="the training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME"
+    )
+    parser.add_argument(
+        "--epoch", type=common.positive(int), metavar="N", help="take the model of this epoch [the last]"
+    )
+    parser.add_argument(
+        "-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch"
+    )
     parser.add_argument(
         "--config", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
         help="configuration or recipe: sections seed, photographs, evaluate [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--images", metavar="FOLDER", help="photographs for repeatability [photographs.folder]")
-    parser.add_argument("--manifest", type=Path, metavar="FILE", help="list of the photographs, made by the workflow [scan]")
-    parser.add_argument("--shapes", type=Path, metavar="FILE", help="data config of shapes [those the model was validated on]")
     parser.add_argument(
-        "--truth", type=Path, metavar="JSON", help="annotations of labelled photographs that lie in --images; adds sAP and AP^H"
+        "--manifest", type=Path, metavar="FILE", help="list of the photographs, made by the workflow [scan]"
     )
-    parser.add_argument("--min-score", type=float, metavar="S", help="lines compared for repeatability [evaluate.min_score]")
-    parser.add_argument("--limit", type=common.positive(int), metavar="N", help="photographs to use [evaluate.photographs]")
+    parser.add_argument(
+        "--shapes", type=Path, metavar="FILE", help="data config of shapes [those the model was validated on]"
+    )
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        metavar="JSON",
+        help="annotations of labelled photographs that lie in --images; adds sAP and AP^H",
+    )
+    parser.add_argument(
+        "--min-score", type=float, metavar="S", help="lines compared for repeatability [evaluate.min_score]"
+    )
+    parser.add_argument(
+        "--limit", type=common.positive(int), metavar="N", help="photographs to use [evaluate.photographs]"
+    )
     parser.add_argument("--dest", type=Path, metavar="JSON", help="where to write the metrics [beside the model]")
     common.add_expect(parser)
     common.add_compute(parser)
@@ -57,14 +74,18 @@ def run(args: argparse.Namespace) -> None:
     model = find_model(args)
     network, info = load_checkpoint(model, device)
     folder = args.images or settings["photographs"]["folder"]
-    manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, Path("recipes", "photographs.cache"))
+    manifest = (
+        Manifest.read(args.manifest) if args.manifest else fingerprint(folder, Path("recipes", "photographs.cache"))
+    )
     shapes_file = args.shapes or (info["recipe"].get("shapes") and Path(info["recipe"]["shapes"]))
     shapes = read_data_config(shapes_file) if shapes_file else None
 
     made = info["recipe"]
     key = made.get("key") or sha256(model)[: lineage.KEY_LENGTH]
     inputs = {"model": key, "photographs": manifest.key, "shapes": shapes and shapes["key"]}
-    recipe = lineage.Recipe("evaluate", lineage.pick(settings, lineage.EVALUATE_SETTINGS), inputs, made.get("name") or model.stem)
+    recipe = lineage.Recipe(
+        "evaluate", lineage.pick(settings, lineage.EVALUATE_SETTINGS), inputs, made.get("name") or model.stem
+    )
     common.check_expected(recipe, args.expect)
 
     results: dict = {"model": str(model), "photographs": folder, "epoch": info["epoch"]}

@@ -30,20 +30,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--datacfg", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
         help="configuration or recipe: sections photographs and export [%(default)s]",
     )  # fmt: skip
-    parser.add_argument("--images", metavar="FOLDER", help="folder of photographs [photographs.folder of the data config]")
-    parser.add_argument("--manifest", type=Path, metavar="FILE", help="list of the photographs, made by the workflow [scan]")
-    parser.add_argument("--workdir", type=Path, metavar="DIR", help="the training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME")
-    parser.add_argument("--epoch", type=common.positive(int), metavar="N", help="take the model of this epoch [the last]")
-    parser.add_argument("-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch")
-    parser.add_argument("--modelcfg", type=Path, metavar="FILE", help="check that the model was made with this model.yaml")
+    parser.add_argument(
+        "--images", metavar="FOLDER", help="folder of photographs [photographs.folder of the data config]"
+    )
+    parser.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="list of the photographs, made by the workflow [scan]"
+    )
+    parser.add_argument(
+        "--workdir", type=Path, metavar="DIR", help="the training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME"
+    )
+    parser.add_argument(
+        "--epoch", type=common.positive(int), metavar="N", help="take the model of this epoch [the last]"
+    )
+    parser.add_argument(
+        "-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch"
+    )
+    parser.add_argument(
+        "--modelcfg", type=Path, metavar="FILE", help="check that the model was made with this model.yaml"
+    )
     parser.add_argument("--min-score", type=float, metavar="S", help="leave out lines below this score, 0 to 1 [0.75]")
     parser.add_argument(
-        "--batch-size", type=common.positive(int), metavar="N", help="photographs labelled together on a GPU [from the config: 16]"
+        "--batch-size",
+        type=common.positive(int),
+        metavar="N",
+        help="photographs labelled together on a GPU [from the config: 16]",
     )
-    parser.add_argument("--shard", type=common.part, metavar="I/N", help="label only the I-th of N parts of the photographs")
+    parser.add_argument(
+        "--shard", type=common.part, metavar="I/N", help="label only the I-th of N parts of the photographs"
+    )
     parser.add_argument("--gather", type=common.positive(int), metavar="N", help="label nothing: join the N shards")
     parser.add_argument(
-        "--max-rejected", type=float, metavar="SHARE", help="fail when more than this share is unreadable [from the config: 0.1]"
+        "--max-rejected",
+        type=float,
+        metavar="SHARE",
+        help="fail when more than this share is unreadable [from the config: 0.1]",
     )
     common.add_expect(parser)
     common.add_compute(parser)
@@ -69,7 +89,9 @@ def find_model(args: argparse.Namespace) -> Path:
     if not found:
         raise UserError(f"{args.workdir} holds no {pattern}: give a training's folder, or train first.")
     if len({model.parent for model in found}) > 1:
-        raise UserError(f"{args.workdir} holds several trainings: choose one with --workdir, such as {found[-1].parent}.")
+        raise UserError(
+            f"{args.workdir} holds several trainings: choose one with --workdir, such as {found[-1].parent}."
+        )
     return found[-1]
 
 
@@ -88,7 +110,9 @@ def run(args: argparse.Namespace) -> None:
     if args.modelcfg:
         _check_model(args.modelcfg, network, model)
     folder = args.images or settings["photographs"]["folder"]
-    manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, Path("recipes", "photographs.cache"))
+    manifest = (
+        Manifest.read(args.manifest) if args.manifest else fingerprint(folder, Path("recipes", "photographs.cache"))
+    )
     recipe = _recipe(settings, info, manifest, model)
     common.check_expected(recipe, args.expect)
     if args.shard:
@@ -105,7 +129,9 @@ def _check_model(path: Path, network, model: Path) -> None:
     wanted = Architecture.from_dict(common.load_settings(path)[0]["model"]).to_dict()
     for name, value in network.architecture.to_dict().items():
         if wanted[name] != value:
-            raise UserError(f"{model} was made with model.{name} = {value}, and {path} says {wanted[name]}: give its own model.yaml.")
+            raise UserError(
+                f"{model} was made with model.{name} = {value}, and {path} says {wanted[name]}: give its own model.yaml."
+            )
 
 
 def _recipe(settings: dict, info: dict, manifest, model: Path) -> lineage.Recipe:
@@ -119,7 +145,9 @@ def _recipe(settings: dict, info: dict, manifest, model: Path) -> lineage.Recipe
     return lineage.Recipe("export", lineage.pick(settings, lineage.EXPORT_SETTINGS), inputs, name, places)
 
 
-def _label(args: argparse.Namespace, settings: dict, network, manifest, recipe: lineage.Recipe, shard: int, of: int) -> None:
+def _label(
+    args: argparse.Namespace, settings: dict, network, manifest, recipe: lineage.Recipe, shard: int, of: int
+) -> None:
     from hawp_core.adaptation import Adaptation
     from hawp_core.export import export_shard
     from hawp_core.network import fold_batch_norm
@@ -153,7 +181,9 @@ def _label(args: argparse.Namespace, settings: dict, network, manifest, recipe: 
     )  # fmt: skip
 
 
-def _gather(args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: lineage.Recipe, model: Path, folder: str) -> None:
+def _gather(
+    args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: lineage.Recipe, model: Path, folder: str
+) -> None:
     from hawp_core.export import gather
     from hawp_core.progress import log
     from hawp_core.provenance import command_line, write_record
@@ -171,9 +201,7 @@ def _gather(args: argparse.Namespace, settings: dict, info: dict, manifest, reci
         "kind": "photographs", "key": recipe.key, "labels": str(labels), "folder": folder,
         "photographs": manifest.key, "shapes": recipe.places["shapes"],
     }  # fmt: skip
-    write_record(
-        labels, recipe, outputs=[labels], upstream=[model], started=started, device="CPU", counts=counts
-    )
+    write_record(labels, recipe, outputs=[labels], upstream=[model], started=started, device="CPU", counts=counts)
     lines = [
         f"# {labels.name}: {counts['images']} photographs, {counts['lines']} line segments, {counts['junctions']} junctions",
         f"# {counts['rejected']} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",
@@ -185,4 +213,10 @@ def _gather(args: argparse.Namespace, settings: dict, info: dict, manifest, reci
     write_text(config, yaml.safe_dump(data, sort_keys=False))
     for part in parts:
         part.unlink(missing_ok=True)
-    log.info("%s: %d lines on %d photographs (%.1f each)", labels, counts["lines"], counts["images"], counts["lines"] / max(1, counts["images"]))
+    log.info(
+        "%s: %d lines on %d photographs (%.1f each)",
+        labels,
+        counts["lines"],
+        counts["images"],
+        counts["lines"] / max(1, counts["images"]),
+    )

@@ -11,7 +11,9 @@ it as a model that the other commands take."""
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the published state dict")
-    parser.add_argument("--dest", type=Path, metavar="PTH", help="where to write the model [exp-ssl/STEM/model-00000.pth]")
+    parser.add_argument(
+        "--dest", type=Path, metavar="PTH", help="where to write the model [exp-ssl/STEM/model-00000.pth]"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -15,7 +15,11 @@ say which setting, photograph or stage version makes two addresses differ."""
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
-        "--config", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE", help="the run's configuration [%(default)s]"
+        "--config",
+        type=Path,
+        default=common.DEFAULT_CONFIG,
+        metavar="FILE",
+        help="the run's configuration [%(default)s]",
     )
     parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="show this many real rounds [from the config]")
     parser.add_argument("--why", nargs=2, metavar=("KEY", "OTHER"), help="say what makes two addresses differ")
@@ -52,7 +56,11 @@ def _show(args: argparse.Namespace) -> None:
         word = f"{found.word} {found.detail}".strip()
         took = "" if found.seconds is None else duration(found.seconds)
         rows.append([numbers.get(id(recipe), ""), recipe.stage, recipe.key, word, found.finished, took, found.metric])
-    print(tabulate(rows, headers=["round", "stage", "key", "state", "finished (UTC)", "took", "result"], disable_numparse=True))
+    print(
+        tabulate(
+            rows, headers=["round", "stage", "key", "state", "finished (UTC)", "took", "result"], disable_numparse=True
+        )
+    )
 
 
 def duration(seconds: float) -> str:

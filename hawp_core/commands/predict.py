@@ -18,10 +18,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|GLOB", help="images, folders of images, or patterns")
     parser.add_argument("--ckpt", "-c", type=Path, required=True, metavar="FILE", help="the model")
-    parser.add_argument("--threshold", type=float, default=0.5, metavar="S", help="least score of a line, 0 to 1 [%(default)s]")
-    parser.add_argument("--saveto", type=Path, default=Path("wireframes"), metavar="DIR", help="where to write [%(default)s]")
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, metavar="S", help="least score of a line, 0 to 1 [%(default)s]"
+    )
+    parser.add_argument(
+        "--saveto", type=Path, default=Path("wireframes"), metavar="DIR", help="where to write [%(default)s]"
+    )
     parser.add_argument("--ext", choices=FORMATS, nargs="+", default=["png"], help="what to write [png]")
-    parser.add_argument("--batch-size", type=common.positive(int), default=4, metavar="N", help="images at a time [%(default)s]")
+    parser.add_argument(
+        "--batch-size", type=common.positive(int), default=4, metavar="N", help="images at a time [%(default)s]"
+    )
     common.add_compute(parser)
 
 
@@ -41,7 +47,9 @@ def collect(patterns: list[str]) -> list[tuple[Path, Path]]:
             continue
         matches = [path] if path.is_file() else [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
         if not matches:
-            raise UserError(f"{pattern} names no file: give an image, a folder of images or a pattern such as 'photos/*.jpg'.")
+            raise UserError(
+                f"{pattern} names no file: give an image, a folder of images or a pattern such as 'photos/*.jpg'."
+            )
         found |= {match: Path(match.name) for match in matches if match.is_file()}
     return list(found.items())
 
@@ -65,7 +73,9 @@ def run(args: argparse.Namespace) -> None:
                     batch.append((name, read_gray(file)[0]))
                 except Unreadable as error:
                     failures.append(str(error))
-            for (name, image), wireframe in zip(batch, model.many([image for _, image in batch]) if batch else [], strict=True):
+            for (name, image), wireframe in zip(
+                batch, model.many([image for _, image in batch]) if batch else [], strict=True
+            ):
                 lines += len(wireframe.edges)
                 for ext in args.ext:
                     save(args.saveto / name.with_name(f"{name.name}.{ext}"), str(name), image, wireframe)

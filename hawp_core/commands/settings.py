@@ -8,7 +8,9 @@ import yaml
 from hawp_core import settings as configuration
 
 HELP = "list every setting with its meaning, or check a configuration"
-DESCRIPTION = """Without a file, list every setting, its default and its meaning. With one, check it and print it complete."""
+DESCRIPTION = (
+    """Without a file, list every setting, its default and its meaning. With one, check it and print it complete."""
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -32,19 +32,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     recipe = parser.add_argument_group("training recipe (overrides the model config)")
     recipe.add_argument("--base-lr", type=common.positive(float), metavar="LR", help="learning rate [0.0004]")
-    recipe.add_argument("--epochs", type=common.positive(int), metavar="N", help="passes over the data [10 on shapes, 30]")
+    recipe.add_argument(
+        "--epochs", type=common.positive(int), metavar="N", help="passes over the data [10 on shapes, 30]"
+    )
     recipe.add_argument("--batch-size", type=common.positive(int), metavar="N", help="images of one step [6]")
     recipe.add_argument(
-        "--steps", type=common.positive(int), nargs="+", metavar="EPOCH", help="the learning rate falls after these [25]"
+        "--steps",
+        type=common.positive(int),
+        nargs="+",
+        metavar="EPOCH",
+        help="the learning rate falls after these [25]",
     )
     recipe.add_argument("--gamma", type=common.positive(float), help="factor of each fall [0.1]")
     recipe.add_argument("--seed", type=int, metavar="N", help="of every random choice [0]")
     common.add_expect(parser)
     common.add_compute(parser)
     work = parser.add_argument_group("work")
-    work.add_argument("--num-workers", type=int, metavar="N", help="processes that load and augment [from the config: 2]")
     work.add_argument(
-        "--save-minutes", type=common.positive(float), metavar="M", help="minutes between resumable states [from the config: 5]"
+        "--num-workers", type=int, metavar="N", help="processes that load and augment [from the config: 2]"
+    )
+    work.add_argument(
+        "--save-minutes",
+        type=common.positive(float),
+        metavar="M",
+        help="minutes between resumable states [from the config: 5]",
     )
 
 
@@ -76,7 +87,9 @@ def read_data_config(path: Path) -> dict:
     missing = [name for name in needed.get(kind, ()) if name not in data]
     if kind not in needed or missing:
         what = f"lacks '{missing[0]}'" if missing else f"has the kind {kind!r}"
-        raise UserError(f"{path} is not a data config, it {what}: give a file written by hawp synthesize or hawp homoadp.")
+        raise UserError(
+            f"{path} is not a data config, it {what}: give a file written by hawp synthesize or hawp homoadp."
+        )
     return data
 
 
@@ -162,7 +175,14 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
             network, _ = load_checkpoint(args.pretrained, device, expect=architecture)
         else:
             network = WireframeNetwork(architecture).to(device)
-        loader = Loader(dataset, schedule.batch_size, augmentation, seed=schedule.seed, workers=workers, pin_memory=device.type == "cuda")
+        loader = Loader(
+            dataset,
+            schedule.batch_size,
+            augmentation,
+            seed=schedule.seed,
+            workers=workers,
+            pin_memory=device.type == "cuda",
+        )
         trainer = Trainer(
             network, loader, validation, schedule, folder,
             key=recipe.key, recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
@@ -172,7 +192,14 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
         import yaml
 
         write_text(folder / "model.yaml", yaml.safe_dump(recipe.settings, sort_keys=False))
-        log.info("%s %s: %d images, %d epochs on %s", recipe.name, recipe.key, len(dataset), schedule.epochs, common.device_name(device))
+        log.info(
+            "%s %s: %d images, %d epochs on %s",
+            recipe.name,
+            recipe.key,
+            len(dataset),
+            schedule.epochs,
+            common.device_name(device),
+        )
         metrics = trainer.run()
         parents = [Path(recipe.places["data"])] + ([args.pretrained] if args.pretrained else [])
         write_record(

@@ -1,0 +1,168 @@
+"""Labelling a folder: the same labels however the work is divided, resumed image by image, and bad images listed."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from places import TINY
+
+from hawp_core import export
+from hawp_core.checkpoint import save_checkpoint
+from hawp_core.network import Architecture, WireframeNetwork
+from hawp_core.wireframe import LabelFile
+
+
+@pytest.fixture
+def model(workplace, tiny) -> Path:
+    """An untrained network as a model: it finds lines enough when every score is kept."""
+    torch.manual_seed(0)
+    path = Path("exp-ssl/a-round0/0123/model-00001.pth")
+    save_checkpoint(path, WireframeNetwork(Architecture.from_dict(tiny["model"])), epoch=1, recipe={"name": "a-round0"})
+    return path
+
+
+@pytest.fixture
+def folder(workplace, photographs) -> Path:
+    """A copy of the photographs that a test may damage."""
+    return Path(shutil.copytree(photographs, "photos"))
+
+
+def run(hawp, model, folder, *options):
+    return hawp("homoadp", "--datacfg", TINY, "--images", folder, "--ckpt", model, *options)
+
+
+def labels() -> LabelFile:
+    return LabelFile(next(Path("data-ssl/a-round0").glob("*-model-00001.h5")))
+
+
+def content(file: LabelFile) -> list:
+    return [(n, *(a.tobytes() for a in (file[n].junctions, file[n].edges, file[n].scores))) for n in file.names]
+
+
+def test_an_export_leaves_labels_config_record_and_lineage(hawp, model, folder):
+    code, printed = run(hawp, model, folder)
+    assert code == 0, printed
+    file = labels()
+    assert file.names == sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*"))
+    assert file.line_count > 0
+    for name in file.names:
+        wireframe = file[name]
+        with Image.open(folder / name) as image:
+            assert image.size == (wireframe.width, wireframe.height)
+        assert (wireframe.junctions >= -0.5).all()
+        assert (wireframe.junctions <= np.array([wireframe.width, wireframe.height]) - 0.5).all()
+    config = yaml.safe_load(file.path.with_suffix(".yaml").read_text())
+    assert config["kind"] == "photographs"
+    assert Path(config["labels"]) == file.path
+    assert file.path.name == f"{config['key']}-model-00001.h5"
+    assert "hawp" in file.path.with_suffix(".log").read_text() or "pytest" in file.path.with_suffix(".log").read_text()
+    record = json.loads(file.path.with_suffix(".lineage.json").read_text())
+    assert record["counts"]["lines"] == file.line_count
+    assert not list(Path("data-ssl/a-round0").rglob("*.work"))
+
+
+def test_shards_and_batches_change_no_bit(hawp, model, folder):
+    run(hawp, model, folder)
+    whole = content(labels())
+    labels().path.unlink()
+    for shard in (2, 0, 1, 3):
+        code, printed = run(hawp, model, folder, "--shard", f"{shard}/4", "--batch-size", 5)
+        assert code == 0, printed
+    code, printed = run(hawp, model, folder, "--gather", 4)
+    assert code == 0, printed
+    assert content(labels()) == whole
+
+
+def test_a_stopped_export_carries_on_after_the_last_image(hawp, model, folder, monkeypatch):
+    run(hawp, model, folder)
+    whole = content(labels())
+    labels().path.unlink()
+    done = []
+    original = export._label
+
+    def counted(network, photos, *rest):
+        done.extend(photo.name for photo in photos)
+        if len(done) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(network, photos, *rest)
+
+    monkeypatch.setattr(export, "_label", counted)
+    code, printed = run(hawp, model, folder)
+    assert code == 75
+    assert "3 of 6 photographs" in printed
+    code, printed = run(hawp, model, folder)
+    assert code == 0, printed
+    assert sorted(done) == labels().names, "an image was labelled twice"
+    assert content(labels()) == whole
+
+
+def test_a_damaged_journal_loses_only_what_is_damaged(hawp, model, folder, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "_write", killed)
+        assert run(hawp, model, folder)[0] == 75
+    journal = next(Path("data-ssl").rglob("*.jsonl"))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:4]) + lines[4][:-9])
+    code, printed = run(hawp, model, folder)
+    assert code == 0, printed
+    assert "(4 of them earlier)" in printed
+
+
+def test_unreadable_photographs_are_listed_and_too_many_fail(hawp, model, folder):
+    (folder / "a.jpg").write_bytes((folder / "a.jpg").read_bytes()[:300])
+    (folder / "g.png").write_bytes(b"")
+    code, printed = run(hawp, model, folder)
+    assert code == 2
+    assert "2 of 7 photographs" in printed
+    assert "max_rejected = 0.1" in printed
+    code, printed = run(hawp, model, folder, "--max-rejected", 0.5)
+    assert code == 0, printed
+    with open(next(Path("data-ssl/a-round0").glob("*-rejected.csv"))) as stream:
+        rows = list(csv.reader(stream))
+    assert [row[0] for row in rows] == ["photograph", "a.jpg", "g.png"]
+    assert "a.jpg" not in labels()
+
+
+def test_a_photograph_that_changes_during_the_run_stops_it(hawp, model, folder):
+    from hawp_core.photographs import fingerprint
+
+    fingerprint(str(folder)).write("list.jsonl")
+    (folder / "f.png").write_bytes((folder / "b.png").read_bytes())
+    code, printed = run(hawp, model, folder, "--manifest", "list.jsonl")
+    assert code == 2
+    assert "f.png" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_shard_of_another_export_is_refused(hawp, model, folder):
+    run(hawp, model, folder, "--shard", "0/2")
+    run(hawp, model, folder, "--shard", "1/2", "--min-score", "0.1")
+    first, other = sorted(Path("data-ssl/a-round0").glob("*-shards"), key=lambda p: not list(p.glob("00000*")))
+    shutil.copy(next(other.glob("*.h5")), first / "00001-of-00002.h5")
+    code, printed = run(hawp, model, folder, "--gather", 2)
+    assert code == 2
+    assert "belongs to the export" in printed
+
+
+@pytest.mark.parametrize("metarch", ["HAWP-heatmap", "HAWP-votes"])
+def test_both_ways_to_label(hawp, model, folder, metarch):
+    code, printed = run(hawp, model, folder, "--metarch", metarch)
+    assert code == 0, printed
+    assert len(labels()) == 6
+
+
+def test_votes_use_no_views(hawp, model, folder, monkeypatch):
+    monkeypatch.setattr("hawp_core.adaptation.aggregate", None)
+    code, printed = run(hawp, model, folder, "--metarch", "HAWP-votes")
+    assert code == 0, printed
