@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run test test-slurm lint bench lock clean
+.PHONY: help setup run test test-slurm lint bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,8 @@ $(READY): pyproject.toml envs/requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r envs/requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	touch $@
+
+setup: $(READY)  ## Install everything into .venv
 
 run: $(READY)  ## Run the whole recipe on the small default (minutes on a laptop)
 	snakemake --profile profiles/local

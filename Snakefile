@@ -10,6 +10,10 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+
+report: "report/workflow.rst"
+
+
 if not workflow.configfiles:
 
     configfile: "config/config.yaml"
@@ -20,6 +24,7 @@ include: "rules/synthesize.smk"
 include: "rules/train.smk"
 include: "rules/export.smk"
 include: "rules/evaluate.smk"
+include: "rules/report.smk"
 
 
 localrules:
@@ -30,6 +35,7 @@ rule all:
     default_target: True
     input:
         final_targets(config.get("rounds")),
+        report_targets(config.get("rounds")),
 
 
 # `rounds=N` as a target: what `--config rounds=N` asks for as well.
@@ -38,6 +44,7 @@ for n in range(most_rounds() + 1):
     rule:
         name:
             f"rounds={n}"
-        localrule: True
         input:
             final_targets(n),
+            report_targets(n),
+        localrule: True

@@ -7,7 +7,9 @@ any place to resume from read the same samples. Workers read pixels and draw par
 Shape legend: B images, S x S pixels, N junctions, M edges.
 """
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
@@ -244,8 +246,18 @@ class _Collate:
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C and a cluster's SIGTERM reach every process; the main one decides, and needs its workers to save its state.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Workers run side by side; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(0)
+    # Ctrl-C and a cluster's SIGTERM reach every process; only the main one decides what follows, and it still needs
+    # its workers to come to a stop in good order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    """End this process at a SIGTERM of its parent's, and of nobody else's."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

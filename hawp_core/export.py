@@ -5,7 +5,6 @@ A shard's working state is a journal of finished images beside the shard. The sh
 
 import csv
 import io
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -78,6 +77,12 @@ def _wireframe(record: dict) -> Wireframe:
     return Wireframe(record["junctions"], record["edges"], record["scores"], *record["size"])
 
 
+def work_folder(shard: Path) -> Path:
+    """Where a shard's journal and lease lie. It outlives the shard until the shards are gathered: a workflow that is
+    killed before it has noted a finished shard deletes it, and it is then written anew from the journal."""
+    return shard.with_name(shard.name + ".work")
+
+
 def export_shard(
     path: Path,
     network: WireframeNetwork,
@@ -108,8 +113,7 @@ def export_shard(
         Interrupted: a signal came; finished images are in the journal.
         UserError: disk full, or a photograph changed since the manifest was written.
     """
-    work = path.with_name(path.name + ".work")
-    journal = Journal(work / f"{key}.jsonl")
+    journal = Journal(work_folder(path) / f"{key}.jsonl")
     try:
         wanted = range(first, min(first + count, len(manifest.entries)))
         done = {record["index"]: record for record in journal.records if record["index"] in wanted}
@@ -134,7 +138,6 @@ def export_shard(
         _write(path, [done[i] for i in wanted], key)
     finally:
         journal.close()
-    shutil.rmtree(work, ignore_errors=True)
     kept = [record for record in done.values() if "rejected" not in record]
     return {
         "labelled": len(kept),

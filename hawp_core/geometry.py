@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 # Views without artifacts: a draw whose patch leaves the image is drawn again at most so often.
 MAX_DRAWS = 100
@@ -200,10 +201,13 @@ def warp_images(
         dtype=torch.float64,
     )
     inverse = to_unit.to(homographies.device) @ invert(homographies)
-    mapped = _affine_map(inverse.to(images.device, images.dtype), height, width)
+    # Half precision cannot tell neighbouring pixels apart in coordinates.
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    mapped = _affine_map(inverse.to(images.device, dtype), height, width)
     # Points behind the camera are thrown far out, beyond any border.
     grid = mapped[:, :2].div_(mapped[:, 2:].clamp_(min=MIN_W)).movedim(1, -1)
-    return torch.nn.functional.grid_sample(images, grid, mode=mode, padding_mode=padding, align_corners=True)
+    warped = F.grid_sample(images.to(dtype), grid, mode=mode, padding_mode=padding, align_corners=True)
+    return warped.to(images.dtype)
 
 
 def warp_validity(homographies: torch.Tensor, height: int, width: int, margin: float = 0.0) -> torch.Tensor:

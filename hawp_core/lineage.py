@@ -21,7 +21,7 @@ RECIPE_FORMAT = "hawp-rounds recipe 1"
 
 # Raise a stage's number when its result for the same settings changes: everything made by it, and all that follows,
 # is then made again. tests/test_versions.py compares a tiny run of each stage with what its number promised.
-STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 1, "evaluate": 1}
+STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 1, "evaluate": 1, "report": 1}
 
 KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run
 
@@ -55,7 +55,7 @@ class Recipe:
     """How one artifact is made.
 
     Attributes:
-        stage: synthesize, train, export or evaluate.
+        stage: synthesize, train, export, evaluate or report.
         settings: those that change the result, nested as in the configuration.
         inputs: role -> key of what is consumed (None where nothing is).
         name: folder of the run's round, such as hawpv3-round0.
@@ -179,6 +179,20 @@ def evaluate_recipe(settings: dict, train: Recipe, photographs: str, places: dic
     inputs = {"model": train.key, "photographs": photographs, "shapes": train.inputs["shapes"]}
     places = {**places, "model": str(trained_model(train)), "shapes": train.places["shapes"]}
     return Recipe("evaluate", pick(settings, EVALUATE_SETTINGS), inputs, train.name, places)
+
+
+def report_recipe(chain: "Chain", rounds: int) -> Recipe:
+    """The report on rounds 0 to `rounds` of a chain."""
+    first, parts = chain.rounds[0], chain.rounds[: rounds + 1]
+    inputs = {f"{r.stage}{part.number}": r.key for part in parts for r in (part.train, part.export, part.evaluate)}
+    files = [str(r.file) for r in (chain.shapes, *(r for p in parts for r in (p.train, p.export, p.evaluate)))]
+    name = first.train.name.removesuffix("-round0")
+    return Recipe("report", {}, {"shapes": chain.shapes.key, **inputs}, name, {"recipes": files})
+
+
+def report_folder(report: Recipe) -> Path:
+    """Where the figures and tables of a report lie."""
+    return Path("reports", report.name, report.key)
 
 
 def epochs(train: Recipe) -> int:

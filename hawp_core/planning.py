@@ -122,6 +122,7 @@ def _photographs_done(recipe: Recipe) -> str:
     for path in folder.glob(f"*-of-{of:05d}.h5"):
         i = int(path.name[:5])
         done += total * (i + 1) // of - total * i // of
-    for journal in folder.glob("*.work/*.jsonl"):
-        done += journal.read_bytes().count(b"\n")
+    for journal in folder.glob(f"*-of-{of:05d}.h5.work/*.jsonl"):
+        if not journal.parent.with_suffix("").is_file():
+            done += journal.read_bytes().count(b"\n")
     return f"{done}/{total} photographs" if done else ""

@@ -31,7 +31,7 @@ def write_record(
     artifact: Path,
     recipe: Recipe,
     *,
-    outputs: list[Path],
+    outputs: dict[str, Path],
     upstream: list[Path],
     started: float,
     device: str,
@@ -40,7 +40,8 @@ def write_record(
     """Write the lineage of `artifact`.
 
     Args:
-        outputs: files whose digests are kept, so that `hawp verify` finds a flipped byte.
+        outputs: names, relative to the record, and the files under which they lie now; their digests are kept, so that
+            `hawp verify` finds a flipped byte.
         upstream: artifacts that were consumed; their ancestry becomes part of this one's.
         started: time.time() when the work began.
         counts: what the stage reports of itself.
@@ -66,7 +67,7 @@ def write_record(
         "packages": _versions(),
         "commit": _commit(),
         "counts": counts,
-        "outputs": {path.name: sha256(path) for path in outputs},
+        "outputs": {name: sha256(path) for name, path in outputs.items()},
     }
     write_json(record_file(artifact), record)
     return record_file(artifact)

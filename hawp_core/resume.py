@@ -171,6 +171,27 @@ def _alive(lease: Path, holder: dict) -> bool:
         return False
 
 
+def release_dead_driver(folder: Path) -> bool:
+    """Remove a workflow's locks in `folder` (.snakemake) if the driver that set them is gone, and note this one.
+
+    Only a driver of this machine can be known to be gone. Returns whether locks were removed.
+    """
+    note = folder / "driver.json"
+    try:
+        holder = json.loads(note.read_text())
+    except (OSError, ValueError):
+        holder = None
+    if holder is not None and _alive(note, holder) and holder["pid"] != os.getpid():
+        return False
+    gone = holder is not None and holder.get("host") == socket.gethostname()
+    locks = list((folder / "locks").glob("*")) if gone else []
+    for lock in locks:
+        lock.unlink(missing_ok=True)
+    folder.mkdir(exist_ok=True)
+    note.write_text(json.dumps(_holder()))
+    return bool(locks)
+
+
 @contextlib.contextmanager
 def lease(
     folder: Path, *, stop: StopRequest | None = None, say: Callable[[str], None] | None = None, poll: float = 2.0
@@ -209,7 +230,10 @@ def lease(
     finally:
         over.set()
         thread.join()
-        path.unlink(missing_ok=True)
+        # Not if another process took it over, thinking that this one was dead.
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(path.read_text()) == _holder():
+                path.unlink()
 
 
 def _take(path: Path) -> bool:

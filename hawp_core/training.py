@@ -123,13 +123,8 @@ class Trainer:
         self.state_file = folder / "resume.pth"
         self.metrics_file = folder / "metrics.jsonl"
 
-    @property
-    def model_file(self) -> Path:
-        """Where the trained model is written."""
-        return self.folder / f"model-{self.schedule.epochs:05d}.pth"
-
-    def run(self) -> dict:
-        """Train to the end and write the model.
+    def run(self, model: Path) -> dict:
+        """Train to the end and write the model to the file `model`; the resumable state stays for the caller to remove.
 
         Returns: the last validation's metrics.
 
@@ -157,8 +152,7 @@ class Trainer:
                         self.stop.check(f"step {self.at.step} of {self.schedule.epochs * per_epoch} is saved")
                 self.at = Progress(self.at.epoch + 1, 0, self.at.step, self.at.seconds)
                 last = self._validate()
-        save_checkpoint(self.model_file, self.network, epoch=self.schedule.epochs, recipe=self.recipe)
-        self.state_file.unlink(missing_ok=True)
+        save_checkpoint(model, self.network, epoch=self.schedule.epochs, recipe=self.recipe)
         return last
 
     def _epoch(self) -> Iterator[dict | None]:

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from hawp_core import lineage
 from hawp_core import settings as configuration
 from hawp_core.errors import UserError
-from hawp_core.planning import plan_run
+from hawp_core.planning import artifact, plan_run
 
 
 def sentence(function):
@@ -43,6 +43,14 @@ def most_rounds():
     asked = [int(match[1]) for word in sys.argv[1:] if (match := re.fullmatch(r"rounds=(\d+)", word))]
     return max([SETTINGS["rounds"], *asked])
 
+
+def dry_run():
+    return bool({"-n", "--dry-run", "--dryrun"} & set(sys.argv[1:]))
+
+
+# A driver that was killed could not remove Snakemake's locks: without this, the same command would not carry on.
+if workflow.is_main_process and not dry_run() and release_dead_driver(Path(".snakemake")):
+    print("hawp-rounds: the last run was killed; carrying on", file=sys.stderr)
 
 # A job that parses this file again plans nothing and writes nothing: it reads its recipe.
 CHAIN = sentence(plan_run)(SETTINGS, most_rounds(), write=True) if workflow.is_main_process else None

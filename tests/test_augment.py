@@ -63,9 +63,9 @@ def noise_image(seed=0, size=SIZE):
 
 def test_brightness_and_contrast():
     level = noise_image()
-    torch.testing.assert_close(changed("brightness", level, brightness=1.3), (level * 1.3).clamp(0, 255))
+    np.testing.assert_allclose(changed("brightness", level, brightness=1.3), (level * 1.3).clamp(0, 255), atol=1e-3)
     expected = (level.mean() + 0.4 * (level - level.mean())).clamp(0, 255)
-    torch.testing.assert_close(changed("contrast", level, contrast=0.4), expected, atol=1e-3, rtol=0)
+    np.testing.assert_allclose(changed("contrast", level, contrast=0.4), expected, atol=1e-3)
     assert changed("contrast", level, contrast=1.5).max() == 255
 
 
@@ -91,8 +91,8 @@ def test_shade_darkens_where_its_map_is_and_negative_shade_lightens():
     shade_map = np.zeros((SIZE // 8, SIZE // 8), np.float32)
     shade_map[:6] = 1.0
     dark = changed("shade", level, shade=0.5, shade_map=shade_map)
-    torch.testing.assert_close(dark[:40], torch.full((40, SIZE), 100.0))
-    torch.testing.assert_close(dark[56:], level[56:])
+    np.testing.assert_allclose(dark[:40], torch.full((40, SIZE), 100.0), atol=1e-3)
+    np.testing.assert_allclose(dark[56:], level[56:], atol=1e-3)
     assert (changed("shade", level, shade=-0.5, shade_map=shade_map)[:40] == 255).all()
 
 
@@ -151,7 +151,7 @@ def test_flips_move_pixels_and_labels_alike(flip):
     homography = flip_homography(flip, SIZE)
     flipped, valid = apply(image, batch_of(homography), None)
     axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if flip & bit]
-    torch.testing.assert_close(flipped, torch.flip(image, axes).float() / 255, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(flipped, torch.flip(image, axes).float() / 255, atol=1e-4)
     assert valid.all()
     junctions, _ = transform_wireframe(wireframe_of(LINE), homography, SIZE)
     x, y = LINE[:2]

@@ -145,6 +145,22 @@ def test_a_photograph_that_changes_during_the_run_stops_it(hawp, model, folder):
     assert "Traceback" not in printed
 
 
+def test_a_finished_shard_that_was_deleted_comes_back_from_its_journal(hawp, model, folder, monkeypatch):
+    run(hawp, model, folder, "--shard", "0/1")
+    shard = next(Path("data-ssl").rglob("00000-of-00001.h5"))
+    before = shard.read_bytes()
+    shard.unlink()
+    monkeypatch.setattr(export, "_label", None)
+    code, printed = run(hawp, model, folder, "--shard", "0/1")
+    assert code == 0, printed
+    assert "(6 of them earlier)" in printed
+    assert content(LabelFile(shard))
+    assert len(shard.read_bytes()) == len(before)
+    code, printed = run(hawp, model, folder, "--gather", 1)
+    assert code == 0, printed
+    assert not list(Path("data-ssl").rglob("*.work"))
+
+
 def test_a_shard_of_another_export_is_refused(hawp, model, folder):
     run(hawp, model, folder, "--shard", "0/2")
     run(hawp, model, folder, "--shard", "1/2", "--min-score", "0.1")

@@ -53,6 +53,16 @@ def test_a_training_leaves_a_model_its_metrics_and_its_lineage(hawp, shapes):
     assert "nothing to do" in printed
 
 
+def test_a_finished_model_that_was_deleted_comes_back(hawp, shapes, monkeypatch):
+    _, _, folder = train(hawp, shapes, "a")
+    before = (folder / "model-00002.pth").read_bytes()
+    (folder / "model-00002.pth").unlink()
+    monkeypatch.setattr(Trainer, "_step", None)
+    code, printed, _ = train(hawp, shapes, "a")
+    assert code == 0, printed
+    assert (folder / "model-00002.pth").read_bytes() == before
+
+
 @pytest.mark.parametrize("steps", [1, 4, 6])
 def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch, steps):
     _, _, whole = train(hawp, shapes, "whole")

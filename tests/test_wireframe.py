@@ -68,7 +68,7 @@ def test_every_flipped_byte_of_a_label_is_noticed(tmp_path):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x40]) + whole[position + 1 :])
         try:
             read = LabelFile(path)
-            found = read["a"] if "a" in read else None
+            found = read["a"] if read.names == ["a"] else None
         except UserError:
             continue
         # Bytes of HDF5's own bookkeeping may change nothing; what is read must then be what was written.

@@ -40,6 +40,39 @@ def part(text: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Options that name a model, as `find_model` reads them."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--workdir", type=Path, metavar="DIR", help="a training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME"
+    )
+    group.add_argument("--epoch", type=positive(int), metavar="N", help="take the model of this epoch [the last]")
+    group.add_argument(
+        "-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch"
+    )
+
+
+def find_model(args: argparse.Namespace) -> Path:
+    """The model that --ckpt, or --workdir and --epoch, mean.
+
+    Raises:
+        UserError: none, or more than one.
+    """
+    if args.ckpt:
+        return args.ckpt
+    if not args.workdir:
+        raise UserError("no model was named: give --ckpt FILE, or --workdir DIR with --epoch N.")
+    pattern = f"model-{args.epoch:05d}.pth" if args.epoch else "model-*.pth"
+    found = sorted(args.workdir.glob(pattern)) or sorted(args.workdir.glob(f"*/{pattern}"))
+    if not found:
+        raise UserError(f"{args.workdir} holds no {pattern}: give a training's folder, or train first.")
+    if len({model.parent for model in found}) > 1:
+        raise UserError(
+            f"{args.workdir} holds several trainings: choose one with --workdir, such as {found[-1].parent}."
+        )
+    return found[-1]
+
+
 def add_compute(parser: argparse.ArgumentParser) -> None:
     """Options of how the work is carried out; none of them changes the address of a result."""
     group = parser.add_argument_group("computation (does not change a result's address)")
@@ -91,6 +124,26 @@ def load_settings(path: Path) -> tuple[dict, Recipe | None]:
         recipe = read_recipe(path)
         return configuration.complete(recipe.settings, path), recipe
     return configuration.complete(given, path), None
+
+
+def merged_settings(paths: list[Path]) -> dict:
+    """Settings from a configuration file and others laid over it, as Snakemake's --configfile lays them.
+
+    Raises:
+        UserError: unreadable or not acceptable.
+    """
+    merged: dict = {}
+    for path in paths:
+        merged = _laid_over(merged, configuration.read_yaml(path))
+    return configuration.complete(merged, paths[-1])
+
+
+def _laid_over(below: dict, above: dict) -> dict:
+    both = {
+        name: _laid_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+        for name, value in above.items()
+    }
+    return {**below, **both}
 
 
 def compute_options(args: argparse.Namespace, compute: dict):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hawp_core import lineage
 from hawp_core.commands import common
-from hawp_core.commands.homoadp import find_model
 from hawp_core.commands.train import read_data_config
 from hawp_core.files import sha256, write_json
 
@@ -18,15 +17,7 @@ photographs (Wireframe or York Urban). OpenCV's LSD is measured on the same phot
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument(
-        "--workdir", type=Path, metavar="DIR", help="the training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME"
-    )
-    parser.add_argument(
-        "--epoch", type=common.positive(int), metavar="N", help="take the model of this epoch [the last]"
-    )
-    parser.add_argument(
-        "-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch"
-    )
+    common.add_model(parser)
     parser.add_argument(
         "--config", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
         help="configuration or recipe: sections seed, photographs, evaluate [%(default)s]",
@@ -71,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     if args.limit is not None:
         settings["evaluate"]["photographs"] = args.limit
     chosen = settings["evaluate"]
-    model = find_model(args)
+    model = common.find_model(args)
     network, info = load_checkpoint(model, device)
     folder = args.images or settings["photographs"]["folder"]
     manifest = (
@@ -102,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
     write_json(destination, results)
     if args.dest is None:
         write_record(
-            destination, recipe, outputs=[destination], upstream=[model, *([shapes_file] if shapes_file else [])],
+            destination, recipe, outputs={destination.name: destination}, upstream=[model, *([shapes_file] if shapes_file else [])],
             started=started, device=common.device_name(device), counts={"headline": headline(results)},
         )  # fmt: skip
     print(table(results))

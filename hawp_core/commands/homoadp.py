@@ -1,6 +1,7 @@
 """hawp homoadp: label photographs by homographic adaptation."""
 
 import argparse
+import shutil
 import time
 from pathlib import Path
 
@@ -36,15 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--manifest", type=Path, metavar="FILE", help="list of the photographs, made by the workflow [scan]"
     )
-    parser.add_argument(
-        "--workdir", type=Path, metavar="DIR", help="the training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME"
-    )
-    parser.add_argument(
-        "--epoch", type=common.positive(int), metavar="N", help="take the model of this epoch [the last]"
-    )
-    parser.add_argument(
-        "-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch"
-    )
+    common.add_model(parser)
     parser.add_argument(
         "--modelcfg", type=Path, metavar="FILE", help="check that the model was made with this model.yaml"
     )
@@ -74,27 +67,6 @@ def shard_file(recipe: lineage.Recipe, shard: int, of: int) -> Path:
     return Path("data-ssl", recipe.name, f"{recipe.key}-shards", f"{shard:05d}-of-{of:05d}.h5")
 
 
-def find_model(args: argparse.Namespace) -> Path:
-    """The model that --ckpt, or --workdir and --epoch, mean.
-
-    Raises:
-        UserError: none, or more than one.
-    """
-    if args.ckpt:
-        return args.ckpt
-    if not args.workdir:
-        raise UserError("no model was named: give --ckpt FILE, or --workdir DIR with --epoch N.")
-    pattern = f"model-{args.epoch:05d}.pth" if args.epoch else "model-*.pth"
-    found = sorted(args.workdir.glob(pattern)) or sorted(args.workdir.glob(f"*/{pattern}"))
-    if not found:
-        raise UserError(f"{args.workdir} holds no {pattern}: give a training's folder, or train first.")
-    if len({model.parent for model in found}) > 1:
-        raise UserError(
-            f"{args.workdir} holds several trainings: choose one with --workdir, such as {found[-1].parent}."
-        )
-    return found[-1]
-
-
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.checkpoint import load_checkpoint
@@ -105,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
         settings["export"]["labels"] = ARCHITECTURES[args.metarch]
     if args.min_score is not None:
         settings["export"]["min_score"] = args.min_score
-    model = find_model(args)
+    model = common.find_model(args)
     network, info = load_checkpoint(model, "cpu")
     if args.modelcfg:
         _check_model(args.modelcfg, network, model)
@@ -149,7 +121,7 @@ def _label(
     args: argparse.Namespace, settings: dict, network, manifest, recipe: lineage.Recipe, shard: int, of: int
 ) -> None:
     from hawp_core.adaptation import Adaptation
-    from hawp_core.export import export_shard
+    from hawp_core.export import export_shard, work_folder
     from hawp_core.network import fold_batch_norm
     from hawp_core.progress import log
     from hawp_core.resume import lease, stop_on_signal
@@ -158,7 +130,7 @@ def _label(
     path = shard_file(recipe, shard, of)
     total = len(manifest.entries)
     first, last = total * shard // of, total * (shard + 1) // of
-    with stop_on_signal() as stop, lease(path.with_name(path.name + ".work"), stop=stop, say=log.info):
+    with stop_on_signal() as stop, lease(work_folder(path), stop=stop, say=log.info):
         if path.is_file():
             log.info("%s is there: nothing to do", path)
             return
@@ -184,7 +156,7 @@ def _label(
 def _gather(
     args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: lineage.Recipe, model: Path, folder: str
 ) -> None:
-    from hawp_core.export import gather
+    from hawp_core.export import gather, work_folder
     from hawp_core.progress import log
     from hawp_core.provenance import command_line, write_record
 
@@ -201,7 +173,9 @@ def _gather(
         "kind": "photographs", "key": recipe.key, "labels": str(labels), "folder": folder,
         "photographs": manifest.key, "shapes": recipe.places["shapes"],
     }  # fmt: skip
-    write_record(labels, recipe, outputs=[labels], upstream=[model], started=started, device="CPU", counts=counts)
+    write_record(
+        labels, recipe, outputs={labels.name: labels}, upstream=[model], started=started, device="CPU", counts=counts
+    )
     lines = [
         f"# {labels.name}: {counts['images']} photographs, {counts['lines']} line segments, {counts['junctions']} junctions",
         f"# {counts['rejected']} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",
@@ -212,7 +186,10 @@ def _gather(
     # Last of all: the next training waits for the data config.
     write_text(config, yaml.safe_dump(data, sort_keys=False))
     for part in parts:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(work_folder(part), ignore_errors=True)
+        # Shards that were asked for one by one are their maker's: Snakemake removes its own once it has noted the labels.
+        if not args.gather:
+            part.unlink(missing_ok=True)
     log.info(
         "%s: %d lines on %d photographs (%.1f each)",
         labels,

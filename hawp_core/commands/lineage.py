@@ -17,23 +17,56 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
-        default=common.DEFAULT_CONFIG,
+        nargs="+",
+        default=[common.DEFAULT_CONFIG],
         metavar="FILE",
-        help="the run's configuration [%(default)s]",
+        help="the run's configuration, and files that change it; with --gc every file is a run of its own [config/config.yaml]",
     )
     parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="show this many real rounds [from the config]")
     parser.add_argument("--why", nargs=2, metavar=("KEY", "OTHER"), help="say what makes two addresses differ")
+    parser.add_argument("--gc", action="store_true", help="list what no run of the given configurations needs")
+    parser.add_argument("--delete", action="store_true", help="with --gc: remove it")
 
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
+    if args.delete and not args.gc:
+        raise UserError("--delete goes with --gc: first look at what `hawp lineage --gc` lists.")
     if args.why:
         print("\n".join(differences(*(find_recipe(key) for key in args.why))))
-        return
-    _show(args)
+    elif args.gc:
+        _collect(args)
+    else:
+        _show(args)
 
 
-def _rounds(text: str | None) -> int | None:
+def _collect(args: argparse.Namespace) -> None:
+    """List, and remove if asked to, what the configurations' runs do not need."""
+    from hawp_core import store
+    from hawp_core.planning import plan_run
+    from hawp_core.progress import log
+
+    needed: set[str] = set()
+    for config in args.config:
+        needed |= {
+            recipe.key for recipe in plan_run(common.load_settings(config)[0], parse_rounds(args.rounds)).recipes
+        }
+    total = 0
+    for key, paths in store.unneeded(needed).items():
+        for path in paths:
+            total += store.size(path)
+            print(f"{key}  {store.size(path) / 1e6:10.1f} MB  {path}")
+        if args.delete:
+            store.remove(paths)
+    log.info("%.1f MB %s", total / 1e6, "removed" if args.delete else "could be removed with --delete")
+
+
+def parse_rounds(text: str | None) -> int | None:
+    """The number in an argument of the form rounds=N; None where there is none.
+
+    Raises:
+        UserError: another form.
+    """
     if text is None:
         return None
     name, _, number = text.partition("=")
@@ -47,8 +80,8 @@ def _show(args: argparse.Namespace) -> None:
 
     from hawp_core.planning import plan_run, state
 
-    settings, _ = common.load_settings(args.config)
-    chain = plan_run(settings, _rounds(args.rounds))
+    settings = common.merged_settings(args.config)
+    chain = plan_run(settings, parse_rounds(args.rounds))
     rows = []
     numbers = {id(recipe): r.number for r in chain.rounds for recipe in (r.train, r.export, r.evaluate)}
     for recipe in chain.recipes:

@@ -17,7 +17,7 @@ FORMATS = ("png", "svg", "json", "npz")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|GLOB", help="images, folders of images, or patterns")
-    parser.add_argument("--ckpt", "-c", type=Path, required=True, metavar="FILE", help="the model")
+    common.add_model(parser)
     parser.add_argument(
         "--threshold", type=float, default=0.5, metavar="S", help="least score of a line, 0 to 1 [%(default)s]"
     )
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.progress import bar, log
 
     device, _ = common.compute_options(args, configuration.complete({})["compute"])
-    model = load(args.ckpt, device=device.type, threshold=args.threshold)
+    model = load(common.find_model(args), device=device.type, threshold=args.threshold)
     files = collect(args.images)
     failures, lines = [], 0
     with bar("predict", len(files), "image") as shown:

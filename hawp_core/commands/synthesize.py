@@ -99,7 +99,8 @@ def _write_config(recipe: lineage.Recipe, settings: dict, started: float, drawn:
         for split, of in recipe.places["shards"].items()
     }
     write_text(config, yaml.safe_dump({"kind": "shapes", "key": recipe.key, **files}, sort_keys=False))
-    outputs = [Path(file) for split in files.values() for file in split]
+    shards = [Path(file) for split in files.values() for file in split]
+    outputs = {f"{recipe.key}/{shard.name}": shard for shard in shards}
     counts = {split: 8 * settings["shapes"][split] for split in SPLITS} | {"drawn_now": drawn}
     write_record(config, recipe, outputs=outputs, upstream=[], started=started, device="CPU", counts=counts)
     log.info("%s: %d training and %d validation images", config, counts["train"], counts["validation"])

@@ -1,14 +1,18 @@
 """hawp train: learn from synthetic shapes or from the labels of an export."""
 
 import argparse
+import os
+import shutil
 import time
 from pathlib import Path
+
+import yaml
 
 from hawp_core import lineage
 from hawp_core import settings as configuration
 from hawp_core.commands import common
 from hawp_core.errors import UserError
-from hawp_core.files import write_text
+from hawp_core.files import replacing, write_text
 
 HELP = "train a wireframe network"
 DESCRIPTION = """Train on synthetic shapes or on labelled photographs, whichever the data config names. The model, its
@@ -130,80 +134,101 @@ def _start_key(model: Path) -> str:
 
 
 def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, recipe: lineage.Recipe) -> None:
+    """Train unless the model is there, and let it appear under its name when all that belongs to it is written."""
+    from hawp_core.progress import log
+    from hawp_core.provenance import record_file, write_record
+    from hawp_core.resume import lease, stop_on_signal
+
+    started = time.time()
+    device, precision = common.compute_options(args, settings["compute"])
+    model = lineage.trained_model(recipe)
+    # A workflow that is killed before it has noted a finished model deletes it: this other name keeps it.
+    kept = model.with_name(f".{model.name}")
+    with stop_on_signal() as stop, lease(model.parent, stop=stop, say=log.info):
+        if model.is_file():
+            log.info("%s is there: nothing to do", model)
+            return
+        if not (kept.is_file() and record_file(kept).is_file()):
+            trainer, images = _trainer(args, settings, section, data, recipe, device, precision, stop)
+            write_text(model.parent / "model.yaml", yaml.safe_dump(recipe.settings, sort_keys=False))
+            log.info("%s %s: %d images on %s", recipe.name, recipe.key, images, common.device_name(device))
+            metrics = trainer.run(kept)
+            parents = [Path(recipe.places["data"])] + ([args.pretrained] if args.pretrained else [])
+            counts = {"images": images, "steps": trainer.at.step, **metrics}
+            write_record(
+                model, recipe, outputs={model.name: kept, "model.yaml": model.parent / "model.yaml"}, upstream=parents,
+                started=started, device=common.device_name(device), counts=counts,
+            )  # fmt: skip
+        _link(kept, model)
+        (model.parent / "resume.pth").unlink(missing_ok=True)
+    log.info("%s", model)
+
+
+def _trainer(args, settings, section, data, recipe, device, precision, stop):
+    """The trainer of a recipe, and the number of its images."""
     import torch
 
     from hawp_core.augment import REAL, SYNTHETIC
     from hawp_core.checkpoint import load_checkpoint
     from hawp_core.data import Loader
     from hawp_core.network import Architecture, WireframeNetwork
-    from hawp_core.progress import log
-    from hawp_core.provenance import write_record
-    from hawp_core.resume import lease, stop_on_signal
-    from hawp_core.samples import PhotographSet, ShapeSet
+    from hawp_core.samples import ShapeSet
     from hawp_core.training import Schedule, Trainer
-    from hawp_core.wireframe import LabelFile
 
-    device, precision = common.compute_options(args, settings["compute"])
     architecture = Architecture.from_dict(settings["model"])
     schedule = Schedule.from_settings(settings, section)
-    folder = lineage.model_file(recipe.name, recipe.key, schedule.epochs).parent
-    model = folder / f"model-{schedule.epochs:05d}.pth"
-    workers = settings["compute"]["workers"] if args.num_workers is None else args.num_workers
-    shapes = data if section == "synthetic" else read_data_config(Path(data["shapes"]))
-    size = architecture.image_size
+    if section == "synthetic":
+        shapes, dataset = data, ShapeSet([Path(file) for file in data["train"]])
+    else:
+        shapes = read_data_config(Path(data["shapes"]))
+        dataset = _photographs(args.datacfg, data, architecture.image_size, settings["train"]["real"]["flips"])
+    torch.manual_seed(schedule.seed)
+    if args.pretrained:
+        network, _ = load_checkpoint(args.pretrained, device, expect=architecture)
+    else:
+        network = WireframeNetwork(architecture).to(device)
+    loader = Loader(
+        dataset,
+        schedule.batch_size,
+        {"none": None, "mild": REAL, "strong": SYNTHETIC}[settings["train"][section]["augment"]],
+        seed=schedule.seed,
+        workers=settings["compute"]["workers"] if args.num_workers is None else args.num_workers,
+        pin_memory=device.type == "cuda",
+    )
+    trainer = Trainer(
+        network,
+        loader,
+        ShapeSet([Path(file) for file in shapes["validation"]]),
+        schedule,
+        lineage.trained_model(recipe).parent,
+        key=recipe.key,
+        recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
+        precision=precision,
+        save_seconds=60 * (args.save_minutes or settings["compute"]["save_minutes"]),
+        stop=stop,
+    )
+    return trainer, len(dataset)
 
-    started = time.time()
-    with stop_on_signal() as stop, lease(folder, stop=stop, say=log.info):
-        if model.is_file():
-            log.info("%s is there: nothing to do", model)
-            return
-        validation = ShapeSet([Path(file) for file in shapes["validation"]])
-        if section == "synthetic":
-            dataset = ShapeSet([Path(file) for file in data["train"]])
-        else:
-            labels = LabelFile(data["labels"])
-            if labels.about.get("export") != data["key"]:
-                raise UserError(
-                    f"{data['labels']} holds the labels of {labels.about.get('export')}, and {args.datacfg} promises "
-                    f"{data['key']}: run the export again."
-                )
-            cache = Path("data-ssl", "cache", f"{data['photographs'][: lineage.KEY_LENGTH]}-{size}.h5")
-            dataset = PhotographSet(data["folder"], labels, size, settings["train"]["real"]["flips"], cache=cache)
-        augmentation = {"none": None, "mild": REAL, "strong": SYNTHETIC}[settings["train"][section]["augment"]]
-        torch.manual_seed(schedule.seed)
-        if args.pretrained:
-            network, _ = load_checkpoint(args.pretrained, device, expect=architecture)
-        else:
-            network = WireframeNetwork(architecture).to(device)
-        loader = Loader(
-            dataset,
-            schedule.batch_size,
-            augmentation,
-            seed=schedule.seed,
-            workers=workers,
-            pin_memory=device.type == "cuda",
-        )
-        trainer = Trainer(
-            network, loader, validation, schedule, folder,
-            key=recipe.key, recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
-            precision=precision, stop=stop,
-            save_seconds=60 * (args.save_minutes or settings["compute"]["save_minutes"]),
-        )  # fmt: skip
-        import yaml
 
-        write_text(folder / "model.yaml", yaml.safe_dump(recipe.settings, sort_keys=False))
-        log.info(
-            "%s %s: %d images, %d epochs on %s",
-            recipe.name,
-            recipe.key,
-            len(dataset),
-            schedule.epochs,
-            common.device_name(device),
+def _photographs(config: Path, data: dict, size: int, flips: int):
+    """The labelled photographs that a data config names."""
+    from hawp_core.samples import PhotographSet
+    from hawp_core.wireframe import LabelFile
+
+    labels = LabelFile(data["labels"])
+    if labels.about.get("export") != data["key"]:
+        raise UserError(
+            f"{data['labels']} holds the labels of {labels.about.get('export')}, and {config} promises {data['key']}: "
+            "run the export again."
         )
-        metrics = trainer.run()
-        parents = [Path(recipe.places["data"])] + ([args.pretrained] if args.pretrained else [])
-        write_record(
-            model, recipe, outputs=[model, folder / "model.yaml"], upstream=parents, started=started,
-            device=common.device_name(device), counts={"images": len(dataset), "steps": trainer.at.step, **metrics},
-        )  # fmt: skip
-    log.info("%s", model)
+    cache = Path("data-ssl", "cache", f"{data['photographs'][: lineage.KEY_LENGTH]}-{size}.h5")
+    return PhotographSet(data["folder"], labels, size, flips, cache=cache)
+
+
+def _link(file: Path, name: Path) -> None:
+    """Give a file a second name; a copy where the file system knows no hard links."""
+    try:
+        os.link(file, name)
+    except OSError:
+        with replacing(name) as temporary:
+            shutil.copyfile(file, temporary)

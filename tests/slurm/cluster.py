@@ -101,9 +101,9 @@ GRANT ALL ON slurm.* TO slurm;
 """
 
 
-# Snakemake's job step starts srun without the SLURM_CONF that a cluster outside /etc/slurm needs.
-SRUN = """#!/bin/sh
-SLURM_CONF={conf} exec {srun} "$@"
+# Snakemake's job step strips the SLURM_CONF that a cluster outside /etc/slurm needs, so its commands bring it along.
+COMMAND = """#!/bin/sh
+SLURM_CONF={conf} exec {program} "$@"
 """
 
 
@@ -142,7 +142,7 @@ class Cluster:
             name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH_", "SRUN_"))
         }
         self.env = outer | {"PATH": f"{folder}/bin:{PATH}", "SLURM_CONF": str(folder / "slurm.conf")}
-        self._daemons: list[subprocess.Popen] = []
+        self._daemons: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> "Cluster":
         try:
@@ -159,7 +159,7 @@ class Cluster:
     def stop(self) -> None:
         """Kill every process of the cluster and delete its folder."""
         _kill_processes_of(self.folder)
-        for daemon in self._daemons:
+        for daemon in self._daemons.values():
             daemon.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -216,6 +216,18 @@ class Cluster:
         """Set a node `down` (its jobs are lost and, if they allow it, requeued) or `resume` it."""
         self.run("scontrol", "update", f"NodeName={node}", f"State={state}", "Reason=test")
 
+    def lose_node(self, node: str) -> None:
+        """As when the network to a node is cut: Slurm starts its jobs elsewhere, and there they go on running too."""
+        self._daemons[node].kill()
+        self._daemons[node].wait()
+        self.set_node(node, "down")
+
+    def return_node(self, node: str) -> None:
+        """Bring a lost node back; what still runs there and was started elsewhere meanwhile is then ended by Slurm."""
+        self._daemon(node, "slurmd", "-D", "-N", node)
+        self.set_node(node, "resume")
+        wait_until(lambda: self.nodes()[node] == "idle", f"{node} to be idle again", 60)
+
     def nodes(self) -> dict[str, str]:
         """Each node's state, such as idle, mixed or down."""
         lines = self.run("sinfo", "--noheader", "--Node", "--partition=gpu", "--format=%N %T").splitlines()
@@ -232,9 +244,10 @@ class Cluster:
         (self.folder / "gres.conf").write_text(GRES_CONF)
         (self.folder / "slurmdbd.conf").write_text(SLURMDBD_CONF.format(**values))
         (self.folder / "slurmdbd.conf").chmod(0o600)  # it holds a password; slurmdbd insists
-        srun = self.folder / "bin" / "srun"
-        srun.write_text(SRUN.format(conf=self.env["SLURM_CONF"], srun=shutil.which("srun", path=PATH)))
-        srun.chmod(0o755)
+        for name in ("srun", "squeue", "scontrol", "scancel"):
+            command = self.folder / "bin" / name
+            command.write_text(COMMAND.format(conf=self.env["SLURM_CONF"], program=shutil.which(name, path=PATH)))
+            command.chmod(0o755)
         (self.folder / "munge" / "key").write_bytes(os.urandom(128))
         (self.folder / "munge" / "key").chmod(0o600)
         (self.folder / "database.sql").write_text(DATABASE)
@@ -243,46 +256,45 @@ class Cluster:
     def _start(self) -> None:
         munge, mysql, log = self.folder / "munge", self.folder / "mysql", self.folder / "log"
         self._daemon(
-            "munged", "--foreground", "--num-threads=2", f"--key-file={munge}/key", f"--socket={munge}/socket",
+            "munged", "munged", "--foreground", "--num-threads=2", f"--key-file={munge}/key", f"--socket={munge}/socket",
             f"--pid-file={munge}/pid", f"--log-file={log}/munged.log", f"--seed-file={munge}/seed",
         )  # fmt: skip
         # Small and careless: these tables need not outlive the power cord.
         database = ("--no-defaults", "--user=root", f"--datadir={mysql}", "--innodb-flush-log-at-trx-commit=0")
         self.run("mariadb-install-db", *database, "--skip-test-db")
         self._daemon(
-            "mariadbd", *database, f"--socket={mysql}/socket", f"--port={self._ports['mysql']}",
+            "mariadbd", "mariadbd", *database, f"--socket={mysql}/socket", f"--port={self._ports['mysql']}",
             "--bind-address=127.0.0.1", f"--pid-file={mysql}/pid", f"--init-file={self.folder}/database.sql",
             f"--log-error={log}/mariadbd.log",
         )  # fmt: skip
         self._until_listening("mysql")
         wait_until((munge / "socket").exists, "munged's socket")
-        self._daemon("slurmdbd", "-D")
+        self._daemon("slurmdbd", "slurmdbd", "-D")
         self._until_listening("dbd")
         self.run("sacctmgr", "--immediate", "add", "cluster", "test")
-        self._daemon("slurmctld", "-D")
+        self._daemon("slurmctld", "slurmctld", "-D")
         self._until_listening("ctld")
         for node in NODES:
-            self._daemon("slurmd", "-D", "-N", node)
-        wait_until(lambda: self.nodes() == dict.fromkeys(NODES, "idle"), "both nodes to be idle", 30)
+            self._daemon(node, "slurmd", "-D", "-N", node)
+        wait_until(lambda: self.nodes() == dict.fromkeys(NODES, "idle"), "both nodes to be idle", 60)
 
-    def _daemon(self, program: str, *options: str) -> None:
-        # A session of its own: Ctrl-C in the terminal reaches the tests only, which then stop the daemons in order.
-        with open(self.folder / "log" / f"{program}-{len(self._daemons)}.out", "wb") as out:
-            command = [str(shutil.which(program, path=PATH)), *options]
-            daemon = subprocess.Popen(
-                command, env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-            )
-        self._daemons.append(daemon)
+    def _daemon(self, name: str, program: str, *options: str) -> None:
+        # A session of its own: Ctrl-C in the terminal reaches the tests only, which then stop the daemons.
+        with open(self.folder / "log" / f"{name}.out", "ab") as out:
+            self._daemons[name] = subprocess.Popen(
+                [str(shutil.which(program, path=PATH)), *options],
+                env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
 
-    def _until_listening(self, name: str) -> None:
+    def _until_listening(self, port: str) -> None:
         def listening() -> bool:
-            for daemon in self._daemons:
+            for name, daemon in self._daemons.items():
                 if daemon.poll() is not None:
-                    raise RuntimeError(f"{daemon.args[0]} ended with {daemon.returncode}:\n{self._logs()}")
+                    raise RuntimeError(f"{name} ended with {daemon.returncode}:\n{self._logs()}")
             with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self._ports[name])) == 0
+                return probe.connect_ex(("127.0.0.1", self._ports[port])) == 0
 
-        wait_until(listening, f"{name} to listen", 30)
+        wait_until(listening, f"{port} to listen", 60)
 
     def _logs(self) -> str:
         logs = sorted((self.folder / "log").iterdir())

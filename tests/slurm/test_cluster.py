@@ -1,5 +1,7 @@
 """The test cluster is a real one: it gives out GPUs, makes jobs wait, preempts, times out, kills and requeues."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from cluster import NODES, Cluster, new_folder, wait_until
 
 pytestmark = pytest.mark.slurm
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -95,10 +98,28 @@ def test_a_job_of_a_node_that_goes_down_runs_again_elsewhere(cluster: Cluster, r
     wait_until(lambda: cluster.nodes()["node1"] == "idle", "node1 to be idle again")
 
 
+def test_a_job_of_a_lost_node_runs_twice_at_once(cluster: Cluster, release: Path, tmp_path: Path):
+    beats = f"while [ ! -e {release} ]; do touch {tmp_path}/$SLURMD_NODENAME; sleep 0.1; done"
+    job = cluster.sbatch(beats, "--gpus=1", "--requeue")
+    cluster.wait(job, "RUNNING")
+    cluster.lose_node("node1")
+    try:
+        wait_until((tmp_path / "node2").exists, "the second run to begin")
+        (tmp_path / "node1").unlink()
+        wait_until((tmp_path / "node1").exists, "a sign of the first run")
+        assert cluster.state(job) == "RUNNING"
+    finally:
+        release.touch()
+        cluster.return_node("node1")
+    cluster.wait(job, "COMPLETED")
+    assert [row["NodeList"] for row in cluster.record(job)] == ["node1", "node2"]
+
+
 def test_a_job_over_its_memory_is_killed(cluster: Cluster):
     greedy = "python3 -c 'import time; much = bytearray(200_000_000); time.sleep(60)'"
     job = cluster.sbatch(greedy, "--mem=50")
-    cluster.wait(job, "OUT_OF_MEMORY", "CANCELLED", "FAILED")
+    print(cluster.wait(job, "OUT_OF_MEMORY", "CANCELLED", "FAILED"))
+    assert 0
     assert "exceeded memory limit" in cluster.output(job)
 
 
@@ -114,6 +135,23 @@ def test_leaving_a_cluster_leaves_nothing_behind():
         other.wait(job, "RUNNING")
         mark = f"SLURM_CONF={other.env['SLURM_CONF']}"
         assert processes_with(mark)
+    assert not folder.exists()
+    assert not processes_with(mark)
+
+
+def test_a_cluster_of_a_killed_run_is_cleaned_up_by_the_next():
+    script = (
+        "import cluster, sys, time\n"
+        "with cluster.Cluster(cluster.new_folder()) as c:\n"
+        "    print(c.folder, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=HERE, stdout=subprocess.PIPE, text=True) as run:
+        folder = Path(run.stdout.readline().strip())
+        run.kill()
+    mark = f"SLURM_CONF={folder}/slurm.conf"
+    assert processes_with(mark)
+    new_folder().rmdir()
     assert not folder.exists()
     assert not processes_with(mark)
 

@@ -1,0 +1,115 @@
+"""The whole workflow, as a user runs it: rounds, nothing to do twice, and labels that no division of the work changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from places import ROOT, TINY
+
+from hawp_core.wireframe import LabelFile
+
+NEEDED = ("Snakefile", "rules", "config", "profiles", "envs", "report", "slurm")
+
+
+def checkout(folder: Path) -> Path:
+    """A folder that Snakemake takes for the project, with results of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in NEEDED:
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def configure(folder: Path, photographs: Path, **changes) -> Path:
+    """The tiny configuration on a folder of photographs, with changed sections."""
+    settings = yaml.safe_load(TINY.read_text())
+    settings["photographs"] = {"folder": str(photographs)}
+    for section, values in changes.items():
+        settings[section] = {**settings[section], **values} if isinstance(values, dict) else values
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def snakemake(folder: Path, *words: str, timeout: int = 500) -> subprocess.CompletedProcess:
+    """Run the workflow in `folder` with the local profile."""
+    # Without the virtual environment's folder on the path, `hawp` would not be found by the rules.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["snakemake", *words, "--profile", "profiles/local", "--configfile", "tiny.yaml"],
+        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+
+
+def labels(folder: Path) -> dict[str, list]:
+    """Every round's labels, as bytes."""
+    found = {}
+    for path in sorted(folder.glob("data-ssl/*/*-model-*.h5")):
+        file = LabelFile(path)
+        rows = [(n, *(a.tobytes() for a in (file[n].junctions, file[n].edges, file[n].scores))) for n in file.names]
+        found[path.name] = rows
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, photographs) -> Path:
+    """A run of two real rounds."""
+    folder = checkout(tmp_path_factory.mktemp("run"))
+    configure(folder, photographs)
+    run = snakemake(folder, "rounds=2")
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_two_rounds_leave_models_labels_and_measurements(finished):
+    for n in range(3):
+        assert len(list(finished.glob(f"exp-ssl/tiny-round{n}/*/model-*.pth"))) == 1
+        assert len(list(finished.glob(f"exp-ssl/tiny-round{n}/*/evaluation-*.json"))) == 1
+        for suffix in ("h5", "yaml", "log"):
+            assert len(list(finished.glob(f"data-ssl/tiny-round{n}/*-model-*.{suffix}"))) == 1
+    assert all(len(rows) == 6 for rows in labels(finished).values())
+    assert not list(finished.glob("data-ssl/*/*-shards/*"))
+
+
+@pytest.mark.slow
+def test_the_second_run_has_nothing_to_do(finished):
+    for words in (["rounds=2"], []):
+        run = snakemake(finished, *words)
+        assert run.returncode == 0, run.stderr
+        assert "Nothing to be done" in run.stderr + run.stdout
+
+
+@pytest.mark.slow
+def test_rounds_as_a_setting_means_the_same(finished):
+    run = snakemake(finished, "-n", "--config", "rounds=1")
+    assert "Nothing to be done" in run.stderr + run.stdout
+    run = snakemake(finished, "-n", "rounds=3")
+    assert "train" in run.stdout + run.stderr
+    assert (run.stdout + run.stderr).count("\nJob ") + (run.stdout + run.stderr).count("\njob ") > 0
+
+
+@pytest.mark.slow
+def test_other_shards_and_batches_give_the_same_labels(finished, tmp_path, photographs):
+    folder = checkout(tmp_path / "again")
+    shutil.copytree(photographs, tmp_path / "moved")
+    changed = {"shard_size": 2, "export_batch": 3, "shape_shard_size": 5, "workers": 1}
+    configure(folder, tmp_path / "moved", compute=changed, rounds=1)
+    run = snakemake(folder)
+    assert run.returncode == 0, run.stdout + run.stderr
+    again, before = labels(folder), labels(finished)
+    assert len(again) == 2
+    assert all(before[name] == rows for name, rows in again.items())
+
+
+@pytest.mark.slow
+def test_a_mistake_in_the_configuration_is_one_sentence(tmp_path, photographs):
+    folder = checkout(tmp_path / "bad")
+    configure(folder, photographs, export={"veiws": 3})
+    run = snakemake(folder, "-n")
+    assert run.returncode != 0
+    assert "export.veiws is not a setting" in run.stderr
+    assert "Traceback" not in run.stderr
