@@ -24,7 +24,8 @@ setup: $(READY)  ## Install everything into .venv
 
 run: $(READY)  ## Run the whole recipe on the small default (minutes on a laptop)
 	snakemake --profile profiles/local
-	@hawp lineage
+	snakemake --profile profiles/local --quiet all --report report.html
+	@echo && hawp report --table && echo 'report:           report.html (open it in a browser)'
 
 test: $(READY)  ## Run the tests
 	pytest -m "not slurm"

@@ -35,6 +35,7 @@ STYLE = {
 # What a row of metrics holds beside losses.
 NOT_LOSSES = {"images_per_second", "waiting", "epoch", "step", "of", "lr"}
 
+STAGES = ("train", "export")  # whose times stand in the chain
 # Left edges of the boxes in the chain: measurement, training, labels.
 LEFT = (0.6, 3.6, 6.6)
 
@@ -67,7 +68,7 @@ class Chart:
         """The drawing as SVG, with title and description for who does not see it."""
         stream = io.StringIO()
         with matplotlib.rc_context(STYLE):
-            self.figure.savefig(stream, format="svg", metadata={"Date": None, "Title": self.title})
+            self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Title": self.title})
         text = stream.getvalue()
         named = f'<title id="title">{escape(self.title)}</title><desc id="desc">{escape(self.about)}</desc>'
         head, opening, rest = text.partition("<svg ")
@@ -87,19 +88,21 @@ def _shade(number: int, count: int) -> tuple:
     return colormaps["cividis"](0.85 * number / max(1, count - 1))
 
 
-def _brief(seconds: float | None) -> str:
-    if seconds is None:
-        return "time unknown"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+def _brief(seconds: float) -> str:
+    value, unit = _unit(seconds)
+    return f"{seconds / value:.3g} {unit}"
+
+
+def _unit(seconds: float) -> tuple[int, str]:
+    """The unit that suits a time: its seconds, and its name."""
+    return (1, "seconds") if seconds < 300 else (60, "minutes") if seconds < 5 * 3600 else (3600, "hours")
 
 
 def _number(value: float | None, form: str = ".3g") -> str:
     return "" if value is None else format(value, form)
 
 
-def chain(shapes: Recipe, rounds: Sequence[Finished]) -> Chart:
+def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> Chart:
     """Rounds from top to bottom; in each, measurement, training and labels, with keys, times and metrics."""
     count = len(rounds)
     with matplotlib.rc_context(STYLE):
@@ -111,11 +114,12 @@ def chain(shapes: Recipe, rounds: Sequence[Finished]) -> Chart:
     images = f"{8 * settings['train']} + {8 * settings['validation']} images"
     _box(axes, LEFT[1], 0.5, GREY, ["synthetic shapes", shapes.key, images])
     _arrow(axes, (LEFT[1] + 1.3, 0.06), (LEFT[1] + 1.3, -0.26))
+    taken = {(step.stage, step.round): f", in {_brief(step.seconds)}" for step in steps}
     table = []
     for row, each in enumerate(rounds):
         y = -1.5 * row - 0.7
         axes.text(0.05, y, f"round {row}", rotation=90, va="center", ha="left", fontweight="bold")
-        boxes = _boxes(each)
+        boxes = _boxes(each, {stage: taken.get((stage, row), "") for stage in STAGES})
         for left, colour, lines in zip(LEFT, (GREEN, BLUE, VERMILION), boxes, strict=True):
             _box(axes, left, y, colour, lines)
         _arrow(axes, (LEFT[1] - 0.03, y), (LEFT[0] + 2.63, y))
@@ -132,18 +136,17 @@ def chain(shapes: Recipe, rounds: Sequence[Finished]) -> Chart:
     return Chart("The chain of rounds", about, figure, ["round", "measurement", "training", "labels"], table)
 
 
-def _boxes(each: Finished) -> list[list[str]]:
+def _boxes(each: Finished, taken: dict[str, str]) -> list[list[str]]:
     shapes, measured = each.evaluation.get("shapes", {}), each.measured()
     lines = each.counts["lines"] / max(1, each.counts["images"])
     repeated = measured.get("structural", {}).get("repeatability")
     scores = f"sAP10 {_number(shapes.get('sAP10'), '.1f') or '?'}, Rep-5 {_number(repeated, '.3f') or 'undefined'}"
-    taken = {stage: f"in {_brief(each.seconds.get(stage))}" for stage in ("train", "export")}
     return [
         ["measurement", each.evaluate.key, scores],
-        [f"training, {_counted(epochs(each.train), 'epoch')}", each.train.key, taken["train"]],
+        ["training", each.train.key, _counted(epochs(each.train), "epoch") + taken["train"]],
         [
             f"labels of {_counted(each.counts['images'], 'photograph')}", each.export.key,
-            f"{lines:.1f} lines an image, {taken['export']}",
+            f"{lines:.1f} lines an image{taken['export']}",
         ],
     ]  # fmt: skip
 
@@ -250,14 +253,16 @@ def cost(steps: Sequence[Cost]) -> Chart:
     """Runtime and memory of each step."""
     figure, (time, memory) = _figure(1, 2, 10.5, 0.32 * len(steps) + 1.4)
     places = range(len(steps))
+    value, unit = _unit(max(step.seconds for step in steps))
     for panel, values, title in (
-        (time, [step.seconds / 60 for step in steps], "runtime of all jobs together (minutes)"),
-        (memory, [step.memory or 0 for step in steps], "memory of the largest job (MB)"),
+        (time, [step.seconds / value for step in steps], f"runtime of all jobs together ({unit})"),
+        (memory, [step.memory for step in steps], "memory of the largest job (MB)"),
     ):
-        bars = panel.barh(places, values, color=BLUE if panel is time else GREEN, height=0.7)
-        panel.bar_label(bars, [_number(v, ".3g") if v else "" for v in values], padding=3, fontsize=8)
+        bars = panel.barh(places, [v or 0 for v in values], color=BLUE if panel is time else GREEN, height=0.7)
+        labels = ["unknown" if v is None else format(v, ".3g" if panel is time else ".0f") for v in values]
+        panel.bar_label(bars, labels, padding=3, fontsize=8)
         panel.set_title(title, fontsize=10)
-        panel.margins(x=0.12)
+        panel.set_xlim(0, 1.15 * max(v or 0 for v in values) or 1)
         panel.invert_yaxis()
         panel.grid(visible=False, axis="y")
     time.set_yticks(places, [step.title for step in steps])

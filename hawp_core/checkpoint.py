@@ -4,6 +4,7 @@ published plain state dicts.
 Files are read with `torch.load(weights_only=True)` and nothing else: a checkpoint from a stranger runs no code.
 """
 
+import io
 import json
 import zipfile
 from collections import OrderedDict
@@ -40,8 +41,7 @@ def save_checkpoint(path: Path | str, network: WireframeNetwork, *, epoch: int, 
         "recipe": json.loads(json.dumps(recipe)),
         "state": _plain_state(network),
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    _write(path, content)
 
 
 def load_checkpoint(
@@ -83,8 +83,7 @@ def save_state(path: Path | str, state: dict) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with replacing(path) as temporary:
-        torch.save({"format": STATE_FORMAT, **state}, temporary)
+    _write(path, {"format": STATE_FORMAT, **state})
 
 
 def load_state(path: Path | str) -> dict:
@@ -118,9 +117,7 @@ def export_published(network: WireframeNetwork, path: Path | str) -> None:
         UserError: the file cannot be written.
         ValueError: a folded copy of a network, whose state is not a checkpoint's.
     """
-    state = _plain_state(network)
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    _write(path, _plain_state(network))
 
 
 def _plain_state(network: WireframeNetwork) -> OrderedDict:
@@ -129,6 +126,14 @@ def _plain_state(network: WireframeNetwork) -> OrderedDict:
     if "backbone.bn1.weight" not in state:
         raise ValueError("a folded network cannot be saved: save the network that it was folded from")
     return state
+
+
+def _write(path: Path | str, content: dict) -> None:
+    # By way of memory: PyTorch's own writer hides from its caller that the disk is full.
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    with replacing(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())
 
 
 def _read(path: Path | str) -> dict:

@@ -1,8 +1,10 @@
 """hawp <command>: every step of the workflow by hand, and what looks at its results."""
 
 import argparse
+import errno
 import importlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,15 +23,19 @@ COMMANDS = {
     "evaluate": "evaluate",
     "predict": "predict",
     "report": "report",
+    "status": "status",
     "lineage": "lineage",
     "verify": "verify",
     "import-checkpoint": "import_checkpoint",
     "export-checkpoint": "export_checkpoint",
+    "export-onnx": "export_onnx",
     "settings": "settings",
 }
 
 # Exit codes: a user's mistake as argparse has it; stopped by a signal, with the work saved (EX_TEMPFAIL: try again).
 MISTAKE, STOPPED, DEFECT = 2, 75, 70
+# What a full, read-only or forbidden disk answers: the user's to mend, wherever it is met.
+MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,21 +57,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         start_logging(getattr(args, "log", None))
         args.run(args)
-    except UserError as error:
-        log.error("hawp %s: %s", args.command, error)
-        return MISTAKE
+    except (UserError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            return 0
+        if isinstance(error, UserError) or error.errno in MACHINE_ERRORS:
+            log.error("hawp %s: %s", args.command, error if isinstance(error, UserError) else _sentence(error))
+            return MISTAKE
+        return _defect(args.command)
     except (Interrupted, KeyboardInterrupt) as error:
         log.error("hawp %s: %s", args.command, str(error) or "interrupted")
         return STOPPED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except Exception:
-        log.error(
-            "hawp %s: this is a defect of the program, please report it:\n%s", args.command, traceback.format_exc()
-        )
-        return DEFECT
+        return _defect(args.command)
     return 0
+
+
+def _sentence(error: OSError) -> str:
+    where = error.filename or "a file of the working folder"
+    reason = os.strerror(error.errno)
+    return f"{where} cannot be used ({reason}): mend that and run the same command again; what was finished is kept."
+
+
+def _defect(command: str) -> int:
+    what = traceback.format_exc()
+    logging.getLogger("hawp").error("hawp %s: this is a defect of the program, please report it:\n%s", command, what)
+    return DEFECT
 
 
 if __name__ == "__main__":

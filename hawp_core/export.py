@@ -5,6 +5,7 @@ A shard's working state is a journal of finished images beside the shard. The sh
 
 import csv
 import io
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def export_shard(
                 found = _label(network, good, adaptation, seed, chunk, precision) if good else []
                 by_index = {photo.index: wireframe for photo, wireframe in zip(good, found, strict=True)}
                 for photo in photos:
-                    record = _record(photo, by_index.get(photo.index))
+                    record = _record(photo, by_index.get(photo.index)) | {"at": round(time.time(), 1)}
                     journal.append(record)
                     done[photo.index] = record
                 shown.update(len(photos))

@@ -105,7 +105,7 @@ def _gallery(
             panel.set(xticks=[], yticks=[])
             panel.set_title(f"round {each.number}: {len(file[name].edges) if name in file else 0} lines", fontsize=9)
         line[0].set_ylabel(f"{_short(name)}\n{ranked.score(name)}", fontsize=8)
-    return Picture(title, f"{title}. {'; '.join(said)}.", _png(figure))
+    return Picture(title, f"{'; '.join(said)}.", _png(figure))
 
 
 def _tile(image: np.ndarray, labels: LabelFile, name: str) -> np.ndarray:

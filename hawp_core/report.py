@@ -44,7 +44,7 @@ class Finished:
         train, export, evaluate: its recipes.
         evaluation: content of `evaluation-KEY.json`.
         counts: what the export reports: images, junctions, lines, rejected.
-        seconds: stage -> how long it took.
+        train_seconds: how long the training took, as its record has it.
         agreement: photograph -> share of the lines that this round's labels and the previous round's have in common.
     """
 
@@ -54,7 +54,7 @@ class Finished:
     evaluate: Recipe
     evaluation: dict
     counts: dict
-    seconds: dict[str, float]
+    train_seconds: float | None
     agreement: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -113,7 +113,7 @@ def finished(rounds: Sequence[Round]) -> list[Finished]:
                 each.number, each.train, each.export, each.evaluate,
                 evaluation=read_json(artifact(each.evaluate)),
                 counts=records["export"].get("counts") or _counts(labels),
-                seconds={stage: record["seconds"] for stage, record in records.items() if "seconds" in record},
+                train_seconds=records["train"].get("seconds"),
                 agreement=agreement(before, labels, side(each.train)) if before else {},
             )
         )  # fmt: skip
@@ -178,7 +178,7 @@ def rows(rounds: Sequence[Finished]) -> list[dict]:
             | {
                 "label_lines_per_image": each.counts["lines"] / max(1, each.counts["images"]),
                 "agreement": float(np.mean(list(each.agreement.values()))) if each.agreement else None,
-                "seconds": sum(each.seconds.values()) or None,
+                "train_seconds": each.train_seconds,
             }
         )
     baseline = _repeatability(rounds[-1].measured("LSD"))
@@ -246,7 +246,8 @@ def _cost(recipe: Recipe, number: int | None) -> Cost | None:
         for job in csv.DictReader(file.open(encoding="utf-8"), delimiter="\t")
     ]
     if not jobs:
-        seconds = _record(recipe).get("seconds")
+        # The record of an export knows the time of the gathering only.
+        seconds = None if recipe.stage == "export" else _record(recipe).get("seconds")
         return None if seconds is None else Cost(recipe.stage, number, None, seconds, None, None)
     seconds = [float(job["s"]) for job in jobs]
     memory = [value for job in jobs if (value := _number(job["max_rss"])) is not None]

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hawp_core.errors import Interrupted, UserError
+from hawp_core.files import write_text
 
 # Signals that schedulers send before they kill: Slurm at the time limit, on preemption and on scancel.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -158,13 +159,11 @@ def _alive(lease: Path, holder: dict) -> bool:
     """Whether the process that wrote `lease` still works."""
     if holder.get("host") == socket.gethostname():
         return holder.get("started") is not None and _process_start(holder["pid"]) == holder["started"]
-    own_job = os.environ.get("SLURM_JOB_ID")
-    if holder.get("slurm_job") and holder["slurm_job"] != own_job:
+    # Of this very job, requeued from a node that was cut off, Slurm cannot tell: the earlier run may still write.
+    if holder.get("slurm_job") and holder["slurm_job"] != os.environ.get("SLURM_JOB_ID"):
         alive = _slurm_alive(holder["slurm_job"])
         if alive is not None:
             return alive
-    elif holder.get("slurm_job"):
-        return False  # this very job, requeued on another node: the earlier attempt is over
     try:
         return time.time() - lease.stat().st_mtime < SILENCE_SECONDS
     except FileNotFoundError:
@@ -249,10 +248,18 @@ def _take(path: Path) -> bool:
         mine = _holder()
         if holder and (holder["pid"], holder["host"]) != (mine["pid"], mine["host"]) and _alive(path, holder):
             return False
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        temporary.write_text(json.dumps(mine))
-        os.replace(temporary, path)
+        write_text(path, json.dumps(mine))
     return True
+
+
+def worker(folder: Path) -> str | None:
+    """Who works in `folder`, in words; None where nobody does, or only a dead process's lease is left."""
+    path = folder / "lease.json"
+    try:
+        holder = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return _describe(path) if _alive(path, holder) else None
 
 
 def _describe(path: Path) -> str:

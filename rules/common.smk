@@ -1,16 +1,15 @@
-# Settings, the photographs and the plan. The only room that touches the live configuration.
+# Settings, the plan, and what rules ask of a recipe. The only room that touches the live configuration.
 
 import functools
 import re
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 from hawp_core import lineage
 from hawp_core import settings as configuration
 from hawp_core.errors import UserError
 from hawp_core.planning import artifact, plan_run
+from hawp_core.resume import release_dead_driver
 
 
 def sentence(function):
@@ -62,7 +61,11 @@ def final_targets(rounds):
         return []
     targets = []
     for each in CHAIN.rounds[: int(SETTINGS["rounds"] if rounds is None else rounds) + 1]:
-        targets += [lineage.trained_model(each.train), lineage.data_config(each.export), lineage.evaluation_file(each.evaluate)]
+        targets += [
+            lineage.trained_model(each.train),
+            lineage.data_config(each.export),
+            lineage.evaluation_file(each.evaluate),
+        ]
     return [str(target) for target in targets]
 
 
@@ -85,6 +88,44 @@ def cores():
 def growing(minutes):
     """More time at each attempt: a job that hit its limit resumes, and gets further."""
     return lambda wildcards, attempt: minutes * attempt
+
+
+def shape_shards(wildcards):
+    recipe = recipe_of("synthesize", "synthetic-shapes", wildcards.key)
+    return [
+        f"data-ssl/synthetic-shapes/{wildcards.key}/{split}-{i:05d}-of-{of:05d}.h5"
+        for split, of in recipe.places["shards"].items()
+        for i in range(of)
+    ]
+
+
+def training_options(wildcards):
+    """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
+    recipe = recipe_of("train", wildcards.name, wildcards.key)
+    stages = recipe.settings["train"]
+    stage = stages["real"] if "real" in stages else stages["synthetic"]
+    start = f" --pretrained {recipe.places['start']}" if recipe.places["start"] else ""
+    return (
+        f"--name {recipe.name} --base-lr {stage['base_lr']} --epochs {stage['epochs']} "
+        f"--batch-size {stage['batch_size']}{start}"
+    )
+
+
+def export_shards(wildcards):
+    recipe = recipe_of("export", wildcards.name, wildcards.key)
+    of = recipe.places["shards"]
+    return [f"data-ssl/{wildcards.name}/{wildcards.key}-shards/{i:05d}-of-{of:05d}.h5" for i in range(of)]
+
+
+def export_options(wildcards):
+    """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
+    recipe = recipe_of("export", wildcards.name, wildcards.key)
+    settings = recipe.settings["export"]
+    model = Path(recipe.places["model"])
+    return (
+        f"--metarch HAWP-{settings['labels']} --workdir {model.parent} --epoch {recipe.places['epoch']} "
+        f"--modelcfg {model.parent / 'model.yaml'} --min-score {settings['min_score']}"
+    )
 
 
 wildcard_constraints:

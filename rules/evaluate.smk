@@ -2,8 +2,6 @@
 
 
 rule evaluate:
-    message:
-        "Measuring {wildcards.name} ({wildcards.model})"
     input:
         recipe=ancient("recipes/{name}/evaluate-{key}.json"),
         model=ancient(place("evaluate", "model")),
@@ -15,18 +13,21 @@ rule evaluate:
         "logs/{name}/evaluate-{model}-{key}.log",
     benchmark:
         "logs/{name}/evaluate-{model}-{key}.benchmark.tsv"
+    conda:
+        "../envs/hawp.yaml"
     threads: cores()
     resources:
         gpu=1,
         mem_mb=COMPUTE["mem_mb"],
         runtime=growing(COMPUTE["export_minutes"]),
     params:
+        compute=f"--device {COMPUTE['device']}",
         images=lambda wildcards: recipe_of("evaluate", wildcards.name, wildcards.key).places["folder"],
-    conda:
-        "../envs/hawp.yaml"
+    message:
+        "Measuring {wildcards.name} ({wildcards.model})"
     shell:
         r"""
         hawp evaluate --ckpt {input.model:q} --config {input.recipe:q} --images {params.images:q} \
-            --manifest {input.manifest:q} --expect {wildcards.key} --device {COMPUTE[device]} \
+            --manifest {input.manifest:q} --expect {wildcards.key} {params.compute} \
             --threads {threads} --log {log:q}
         """

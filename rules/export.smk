@@ -2,27 +2,7 @@
 # data config of the next training, and the record of how they were made.
 
 
-def export_shards(wildcards):
-    recipe = recipe_of("export", wildcards.name, wildcards.key)
-    of = recipe.places["shards"]
-    return [f"data-ssl/{wildcards.name}/{wildcards.key}-shards/{i:05d}-of-{of:05d}.h5" for i in range(of)]
-
-
-def export_options(wildcards):
-    """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
-    recipe = recipe_of("export", wildcards.name, wildcards.key)
-    settings = recipe.settings["export"]
-    model = Path(recipe.places["model"])
-    architecture = {"heatmap": "HAWP-heatmap", "votes": "HAWP-votes"}[settings["labels"]]
-    return (
-        f"--metarch {architecture} --workdir {model.parent} --epoch {recipe.places['epoch']} "
-        f"--modelcfg {model.parent / 'model.yaml'} --min-score {settings['min_score']}"
-    )
-
-
 rule export_shard:
-    message:
-        "Labelling photographs with {wildcards.name}: shard {wildcards.shard} of {wildcards.of}"
     input:
         recipe=ancient("recipes/{name}/export-{key}.json"),
         model=ancient(place("export", "model")),
@@ -33,6 +13,8 @@ rule export_shard:
         "logs/{name}/export-{key}-{shard}-of-{of}.log",
     benchmark:
         "logs/{name}/export-{key}-{shard}-of-{of}.benchmark.tsv"
+    conda:
+        "../envs/hawp.yaml"
     threads: cores()
     resources:
         gpu=1,
@@ -42,8 +24,8 @@ rule export_shard:
         options=export_options,
         images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
         compute=f"--device {COMPUTE['device']} --precision {COMPUTE['precision']} --batch-size {COMPUTE['export_batch']}",
-    conda:
-        "../envs/hawp.yaml"
+    message:
+        "Labelling photographs with {wildcards.name}: shard {wildcards.shard} of {wildcards.of}"
     shell:
         r"""
         hawp homoadp --datacfg {input.recipe:q} --images {params.images:q} --manifest {input.manifest:q} \
@@ -53,8 +35,6 @@ rule export_shard:
 
 
 rule export:
-    message:
-        "Gathering the labels of {wildcards.name} ({wildcards.key})"
     input:
         recipe=ancient("recipes/{name}/export-{key}.json"),
         model=ancient(place("export", "model")),
@@ -66,6 +46,8 @@ rule export:
         record="data-ssl/{name}/{key}-model-{epoch}.log",
     log:
         "logs/{name}/export-{key}-{epoch}.log",
+    conda:
+        "../envs/hawp.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -75,8 +57,8 @@ rule export:
         images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
         share=SETTINGS["photographs"]["max_rejected"],
         shards=lambda wildcards, input: len(input.shards),
-    conda:
-        "../envs/hawp.yaml"
+    message:
+        "Gathering the labels of {wildcards.name} ({wildcards.key})"
     shell:
         r"""
         hawp homoadp --datacfg {input.recipe:q} --images {params.images:q} --manifest {input.manifest:q} \

@@ -1,18 +1,7 @@
 # Synthetic shapes. Needs: a recipe. Makes: shards of images with wireframes, and the data config that training reads.
 
 
-def shape_shards(wildcards):
-    recipe = recipe_of("synthesize", "synthetic-shapes", wildcards.key)
-    return [
-        f"data-ssl/synthetic-shapes/{wildcards.key}/{split}-{i:05d}-of-{of:05d}.h5"
-        for split, of in recipe.places["shards"].items()
-        for i in range(of)
-    ]
-
-
 rule synthesize_shard:
-    message:
-        "Drawing shapes: {wildcards.split} {wildcards.shard} of {wildcards.of}"
     input:
         recipe=ancient("recipes/synthetic-shapes/synthesize-{key}.json"),
     output:
@@ -21,12 +10,14 @@ rule synthesize_shard:
         "logs/synthetic-shapes/{key}-{split}-{shard}-of-{of}.log",
     benchmark:
         "logs/synthetic-shapes/{key}-{split}-{shard}-of-{of}.benchmark.tsv"
+    conda:
+        "../envs/hawp.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=growing(60),
-    conda:
-        "../envs/hawp.yaml"
+    message:
+        "Drawing shapes: {wildcards.split} {wildcards.shard} of {wildcards.of}"
     shell:
         r"""
         hawp synthesize --config {input.recipe:q} --split {wildcards.split} \
@@ -35,8 +26,6 @@ rule synthesize_shard:
 
 
 rule synthesize:
-    message:
-        "Gathering the shapes {wildcards.key}"
     input:
         recipe=ancient("recipes/synthetic-shapes/synthesize-{key}.json"),
         shards=ancient(shape_shards),
@@ -44,12 +33,14 @@ rule synthesize:
         "data-ssl/synthetic-shapes/{key}.yaml",
     log:
         "logs/synthetic-shapes/{key}.log",
+    conda:
+        "../envs/hawp.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=growing(30),
-    conda:
-        "../envs/hawp.yaml"
+    message:
+        "Gathering the shapes {wildcards.key}"
     shell:
         r"""
         hawp synthesize --config {input.recipe:q} --expect {wildcards.key} --log {log:q}

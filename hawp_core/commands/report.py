@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.planning import plan_run
+    from hawp_core.planning import artifact, plan_run
     from hawp_core.progress import log
     from hawp_core.report import as_text, finished, planned, rows
 
@@ -52,10 +52,12 @@ def run(args: argparse.Namespace) -> None:
             )
     table = rows(rounds)
     print(as_text(table))
+    log.info("last model:       %s", artifact(rounds[-1].train))
+    log.info("last labels:      %s", artifact(rounds[-1].export))
     if not args.table:
         folder = args.dest or lineage.report_folder(recipe)
         _draw(folder, shapes, rounds, table)
-        log.info("figures and tables: %s", folder)
+        log.info("figures, tables:  %s", folder)
 
 
 def _recipe(args: argparse.Namespace) -> lineage.Recipe | None:
@@ -79,12 +81,13 @@ def _draw(folder: Path, shapes: lineage.Recipe, rounds: list, table: list[dict])
     about = "One row a round; the last row is OpenCV's LSD, which learns nothing, on the same photographs."
     write_text(folder / "rounds.csv", as_csv(table))
     write_text(folder / "rounds.html", pages.page("Rounds and the baseline LSD", about, pages.table(*readable(table))))
+    steps = costs(shapes, rounds)
     drawn = {
-        "chain": charts.chain(shapes, rounds),
+        "chain": charts.chain(shapes, rounds, steps),
         "losses": charts.losses(rounds),
         "validation": charts.validations(rounds),
         "metrics": charts.metrics(table),
-        "cost": charts.cost(costs(shapes, rounds)),
+        "cost": charts.cost(steps),
     }
     for name, chart in drawn.items():
         svg = chart.svg()

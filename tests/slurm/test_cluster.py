@@ -118,8 +118,8 @@ def test_a_job_of_a_lost_node_runs_twice_at_once(cluster: Cluster, release: Path
 def test_a_job_over_its_memory_is_killed(cluster: Cluster):
     greedy = "python3 -c 'import time; much = bytearray(200_000_000); time.sleep(60)'"
     job = cluster.sbatch(greedy, "--mem=50")
-    print(cluster.wait(job, "OUT_OF_MEMORY", "CANCELLED", "FAILED"))
-    assert 0
+    # Only cgroups make this OUT_OF_MEMORY; where memory is polled, the state is a plain FAILED.
+    cluster.wait(job, "FAILED")
     assert "exceeded memory limit" in cluster.output(job)
 
 

@@ -1,0 +1,63 @@
+"""hawp status: what a run is doing right now."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from hawp_core.commands import common
+from hawp_core.commands.lineage import duration, parse_rounds
+
+HELP = "watch a run: what works, images done, images a second, time left"
+DESCRIPTION = """Show every step of a run: what works on it, images done of total, images a second, time left and the
+last metrics. Made for a second terminal, in the same folder as the run; it reads files only and disturbs nothing."""
+
+CLEAR = "\033[H\033[2J"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    parser.add_argument(
+        "--config", type=Path, nargs="+", default=[common.DEFAULT_CONFIG], metavar="FILE",
+        help="the run's configuration, and files that change it [config/config.yaml]",
+    )  # fmt: skip
+    parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="show this many real rounds [from the config]")
+    parser.add_argument(
+        "--watch", type=common.positive(float), metavar="SECONDS", help="look again and again, until all is done"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Carry out the command."""
+    from hawp_core.planning import plan_run
+    from hawp_core.watching import activities
+
+    chain = plan_run(common.merged_settings(args.config), parse_rounds(args.rounds))
+    while True:
+        found = list(activities(chain))
+        print(f"{CLEAR if args.watch and sys.stdout.isatty() else ''}{table(found)}", flush=True)
+        if not args.watch or all(each.word == "done" for each in found):
+            return
+        try:
+            time.sleep(args.watch)
+        except KeyboardInterrupt:
+            return
+
+
+def table(found: list) -> str:
+    """Steps as a table, and a line for each process that works."""
+    from tabulate import tabulate
+
+    rows = []
+    for each in found:
+        images = "" if each.total is None else f"{each.done}/{each.total}"
+        rate = "" if each.rate is None else f"{each.rate:.1f}"
+        left = "" if each.seconds_left is None else duration(each.seconds_left)
+        number = "" if each.round is None else each.round
+        rows.append([number, each.recipe.stage, each.recipe.key, each.word, images, rate, left, each.last])
+    heads = ["round", "stage", "key", "state", "images", "images/s", "time left", "last"]
+    done = sum(each.word == "done" for each in found)
+    said = [f"{each.recipe.stage} {each.recipe.key}: {each.worker}" for each in found if each.worker]
+    return "\n".join(
+        [tabulate(rows, heads, disable_numparse=True), "", f"{done} of {len(found)} steps are done", *said]
+    )

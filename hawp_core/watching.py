@@ -1,0 +1,139 @@
+"""What a run is doing right now, from what its steps write while they work: leases, metrics, journals, logs.
+
+Nothing is asked of the working processes and nothing is written, so that watching cannot disturb a run.
+"""
+
+import datetime
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hawp_core.lineage import Chain, Recipe
+from hawp_core.planning import artifact, state
+from hawp_core.resume import worker
+
+TAIL = 65536  # bytes at the end of a file of JSON lines that hold its last rows
+RECENT = 64  # journal records that the speed of labelling is measured over
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Where one step stands.
+
+    Attributes:
+        word: done, running, stopped (begun, and nobody works on it), begun (by its log) or waiting.
+        done, total: images; None where the step does not count them.
+        rate: images a second.
+        last: latest metrics, or how the step ended.
+        worker: who works on it.
+    """
+
+    round: int | None
+    recipe: Recipe
+    word: str
+    done: int | None = None
+    total: int | None = None
+    rate: float | None = None
+    last: str = ""
+    worker: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time to the end at the present speed; None where it is not known."""
+        return None if not self.rate or self.total is None else (self.total - (self.done or 0)) / self.rate
+
+
+def activities(chain: Chain) -> Iterator[Activity]:
+    """Every step of a chain, upstream first."""
+    yield _look(chain.shapes, None)
+    for each in chain.rounds:
+        for recipe in (each.train, each.export, each.evaluate):
+            yield _look(recipe, each.number)
+
+
+def _look(recipe: Recipe, number: int | None) -> Activity:
+    if artifact(recipe).is_file():
+        found = state(recipe)
+        return Activity(number, recipe, "done", last=found.metric)
+    return {"train": _training, "export": _labelling}.get(recipe.stage, _other)(recipe, number)
+
+
+def _training(recipe: Recipe, number: int | None) -> Activity:
+    folder = artifact(recipe).parent
+    rows = tail(folder / "metrics.jsonl")
+    holder = worker(folder)
+    word = "running" if holder else "stopped" if rows else "waiting"
+    if not rows:
+        return Activity(number, recipe, word, worker=holder or "")
+    stages = recipe.settings["train"]
+    batch = (stages["real"] if "real" in stages else stages["synthetic"])["batch_size"]
+    losses = [row for row in rows if "loss" in row]
+    validated = [row for row in rows if "sAP10" in row]
+    said = [f"loss {losses[-1]['loss']:.3f} in epoch {losses[-1]['epoch']}"] if losses else []
+    said += [f"sAP10 {validated[-1]['sAP10']:.1f} after epoch {validated[-1]['epoch']}"] if validated else []
+    return Activity(
+        number, recipe, word, rows[-1]["step"] * batch, rows[-1]["of"] * batch,
+        losses[-1]["images_per_second"] if losses and holder else None, ", ".join(said), holder or "",
+    )  # fmt: skip
+
+
+def _labelling(recipe: Recipe, number: int | None) -> Activity:
+    total, of = recipe.places["photographs"], recipe.places["shards"]
+    folder = Path("data-ssl", recipe.name, f"{recipe.key}-shards")
+    done, lines, rate, workers = 0, 0, 0.0, []
+    for i in range(of):
+        shard = folder / f"{i:05d}-of-{of:05d}.h5"
+        work = shard.with_name(shard.name + ".work")
+        if shard.is_file():
+            done += total * (i + 1) // of - total * i // of
+        elif (journal := work / f"{recipe.key}.jsonl").is_file():
+            done += journal.read_bytes().count(b"\n")
+            records = tail(journal)[-RECENT:]
+            lines = sum(len(r.get("edges", ())) for r in records) / max(1, len(records))
+            if holder := worker(work):
+                workers.append(holder)
+                rate += speed(records)
+    word = "running" if workers else "stopped" if done else "waiting"
+    last = f"{lines:.1f} lines an image of late" if lines else ""
+    return Activity(number, recipe, word, done, total, rate or None, last, "; ".join(workers))
+
+
+def _other(recipe: Recipe, number: int | None) -> Activity:
+    """Steps that hold no lease: begun when their log is there."""
+    logs = sorted(Path("logs", recipe.name).glob(f"*{recipe.key}*.log"), key=lambda path: path.stat().st_mtime)
+    if not logs:
+        return Activity(number, recipe, "waiting")
+    since = datetime.datetime.fromtimestamp(logs[-1].stat().st_mtime).strftime("%H:%M")
+    total = done = None
+    if recipe.stage == "synthesize":
+        split = recipe.settings["shapes"]
+        total, shards = 8 * (split["train"] + split["validation"]), recipe.places["shards"]
+        drawn = [path.name.split("-")[0] for path in Path("data-ssl", recipe.name, recipe.key).glob("*.h5")]
+        done = sum(8 * split[name] * drawn.count(name) // shards[name] for name in shards)
+    return Activity(number, recipe, "begun", done, total, last=f"at {since}; see {logs[-1]}")
+
+
+def speed(records: list[dict]) -> float:
+    """Images a second over journal records; those of the first batch only mark the beginning."""
+    times = [record["at"] for record in records if "at" in record]
+    if not times or times[-1] <= times[0]:
+        return 0.0
+    return sum(time > times[0] for time in times) / (times[-1] - times[0])
+
+
+def tail(path: Path) -> list[dict]:
+    """The last rows of a file of JSON lines or of a journal; rows cut short are left out."""
+    if not path.is_file():
+        return []
+    with open(path, "rb") as stream:
+        stream.seek(max(0, path.stat().st_size - TAIL))
+        lines = stream.read().splitlines()
+    return [row for line in lines if (row := _row(line)) is not None]
+
+
+def _row(line: bytes) -> dict | None:
+    try:
+        return json.loads(line[line.index(b"{") :])
+    except ValueError:
+        return None
