@@ -241,7 +241,7 @@ def metrics(table: list[dict]) -> Chart:
         [row["round"], *(_number(None if row[key] is None else f * row[key]) for _, key, f in METRICS)] for row in table
     ]
     said = "; ".join(
-        f"{name} from {_number(factor * known[0])} to {_number(factor * known[-1])}"
+        f"{name} " + " to ".join(_number(factor * value) for value in dict.fromkeys((known[0], known[-1])))
         for name, key, factor in METRICS
         if (known := [row[key] for row in rounds if row[key] is not None])
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from hawp_core.errors import Interrupted, UserError
 from hawp_core.progress import start_logging
+from hawp_core.provenance import command_line
 
 DESCRIPTION = """Train your own wireframe parser without labels: synthetic shapes, homographic adaptation, training on
 the labels it finds, and again. `snakemake --profile profiles/local rounds=2` runs all of it; the commands below are its
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     log = logging.getLogger("hawp")
     try:
-        start_logging(getattr(args, "log", None))
+        start_logging(getattr(args, "log", None), command_line())
         args.run(args)
     except (UserError, OSError) as error:
         if isinstance(error, BrokenPipeError):

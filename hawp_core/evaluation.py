@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from hawp_core.baseline import lsd
+from hawp_core.decoding import Unreadable, read_gray
 from hawp_core.detector import Detection, detect
 from hawp_core.geometry import sample_homography
+from hawp_core.manifest import Manifest
 from hawp_core.metrics import junction_ap, junction_recall, structural_ap
 from hawp_core.network import WireframeNetwork
-from hawp_core.photographs import Manifest, Unreadable, read_gray, resolve
+from hawp_core.photographs import resolve
 from hawp_core.progress import bar
 from hawp_core.repeatability import evaluate_repeatability
 from hawp_core.samples import ShapeSet

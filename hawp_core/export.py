@@ -15,10 +15,12 @@ import numpy as np
 import torch
 
 from hawp_core.adaptation import Adaptation, label, view_homographies
+from hawp_core.decoding import Unreadable, read_gray
 from hawp_core.errors import UserError
 from hawp_core.files import write_text
+from hawp_core.manifest import Manifest, check_unchanged
 from hawp_core.network import WireframeNetwork
-from hawp_core.photographs import Manifest, Unreadable, check_unchanged, read_gray, resolve
+from hawp_core.photographs import resolve
 from hawp_core.progress import bar
 from hawp_core.resume import Journal, StopRequest
 from hawp_core.wireframe import LabelFile, Wireframe, write_labels

@@ -13,10 +13,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from hawp_core.decoding import read_gray
 from hawp_core.errors import UserError
 from hawp_core.lineage import Recipe, label_file, shape_config
 from hawp_core.overlay import PREVIEW_COLUMNS, contact_sheet, overlay
-from hawp_core.photographs import read_gray, resolve
+from hawp_core.photographs import resolve
 from hawp_core.report import Finished, chosen
 from hawp_core.samples import ShapeSet
 from hawp_core.settings import read_yaml

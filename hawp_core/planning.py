@@ -7,7 +7,7 @@ from pathlib import Path
 from hawp_core import lineage
 from hawp_core.files import read_json
 from hawp_core.lineage import Chain, Recipe
-from hawp_core.photographs import fingerprint
+from hawp_core.manifest import fingerprint
 from hawp_core.provenance import record_file
 
 FINGERPRINT_CACHE = Path("recipes", "photographs.cache")

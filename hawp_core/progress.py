@@ -28,8 +28,8 @@ class _AboveBars(logging.Handler):
         tqdm.write(self.format(record), file=sys.stderr)
 
 
-def start_logging(file: Path | None) -> None:
-    """Send log lines to standard error and, appended with their time, to `file`."""
+def start_logging(file: Path | None, command: str = "") -> None:
+    """Send log lines to standard error and, appended with their time, to `file`, which begins with `command`."""
     log.handlers.clear()
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -41,3 +41,4 @@ def start_logging(file: Path | None) -> None:
         kept = logging.FileHandler(file, encoding="utf-8")
         kept.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         log.addHandler(kept)
+        kept.handle(log.makeRecord(log.name, logging.INFO, "", 0, command, (), None))

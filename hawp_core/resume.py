@@ -170,27 +170,6 @@ def _alive(lease: Path, holder: dict) -> bool:
         return False
 
 
-def release_dead_driver(folder: Path) -> bool:
-    """Remove a workflow's locks in `folder` (.snakemake) if the driver that set them is gone, and note this one.
-
-    Only a driver of this machine can be known to be gone. Returns whether locks were removed.
-    """
-    note = folder / "driver.json"
-    try:
-        holder = json.loads(note.read_text())
-    except (OSError, ValueError):
-        holder = None
-    if holder is not None and _alive(note, holder) and holder["pid"] != os.getpid():
-        return False
-    gone = holder is not None and holder.get("host") == socket.gethostname()
-    locks = list((folder / "locks").glob("*")) if gone else []
-    for lock in locks:
-        lock.unlink(missing_ok=True)
-    folder.mkdir(exist_ok=True)
-    note.write_text(json.dumps(_holder()))
-    return bool(locks)
-
-
 @contextlib.contextmanager
 def lease(
     folder: Path, *, stop: StopRequest | None = None, say: Callable[[str], None] | None = None, poll: float = 2.0

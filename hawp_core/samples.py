@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from hawp_core.decoding import read_gray
 from hawp_core.errors import UserError
 from hawp_core.files import replacing
-from hawp_core.photographs import read_gray, resolve
+from hawp_core.photographs import resolve
 from hawp_core.wireframe import LabelFile, Wireframe
 
 # How often each photograph is seen in an epoch, and mirrored how (see augment.flip_homography).

@@ -5,11 +5,10 @@ import re
 import sys
 from pathlib import Path
 
-from hawp_core import lineage
+from hawp_core import driver, lineage
 from hawp_core import settings as configuration
 from hawp_core.errors import UserError
 from hawp_core.planning import artifact, plan_run
-from hawp_core.resume import release_dead_driver
 
 
 def sentence(function):
@@ -43,13 +42,20 @@ def most_rounds():
     return max([SETTINGS["rounds"], *asked])
 
 
-def dry_run():
-    return bool({"-n", "--dry-run", "--dryrun"} & set(sys.argv[1:]))
+# Killed drivers leave a lock and Slurm jobs behind: without this, the same command would not carry on.
+@sentence
+def prepare(executor, executor_settings):
+    """Before a run: clear what killed drivers left."""
+    if executor.common_settings.dryrun_exec:
+        return
+    cleared = driver.claim(Path(".snakemake"), getattr(executor_settings, "jobname_prefix", None))
+    if cleared:
+        print(f"hawp-rounds: the last run was killed ({'; '.join(cleared)}); carrying on", file=sys.stderr)
 
 
-# A driver that was killed could not remove Snakemake's locks: without this, the same command would not carry on.
-if workflow.is_main_process and not dry_run() and release_dead_driver(Path(".snakemake")):
-    print("hawp-rounds: the last run was killed; carrying on", file=sys.stderr)
+if workflow.is_main_process:
+    workflow.execute = driver.before_execution(workflow.execute, prepare)
+    driver.understand_every_end()
 
 # A job that parses this file again plans nothing and writes nothing: it reads its recipe.
 CHAIN = sentence(plan_run)(SETTINGS, most_rounds(), write=True) if workflow.is_main_process else None
@@ -126,6 +132,22 @@ def export_options(wildcards):
         f"--metarch HAWP-{settings['labels']} --workdir {model.parent} --epoch {recipe.places['epoch']} "
         f"--modelcfg {model.parent / 'model.yaml'} --min-score {settings['min_score']}"
     )
+
+
+@sentence
+def report_targets(rounds):
+    """The report on every round up to one, whose recipe is written here."""
+    if CHAIN is None:
+        return []
+    recipe = lineage.report_recipe(CHAIN, int(SETTINGS["rounds"] if rounds is None else rounds))
+    recipe.write()
+    return [str(lineage.report_folder(recipe) / f"{page}.html") for page in PAGES]
+
+
+def reported(wildcards):
+    """Every result of the rounds that a report is about."""
+    recipe = recipe_of("report", wildcards.name, wildcards.key)
+    return [str(artifact(lineage.read_recipe(path))) for path in recipe.places["recipes"]]
 
 
 wildcard_constraints:

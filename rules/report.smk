@@ -13,24 +13,9 @@ PAGES = {
     "shapes": ("3 Labels", "3 synthetic shapes"),
     "cost": ("4 Cost", "1 runtime and memory"),
 }
-PICTURES = ("rounds.csv", "chain.svg", "metrics.svg", "losses.svg", "validation.svg", "cost.svg", "gallery-best.png",
-            "gallery-worst.png", "shapes.png")  # fmt: skip
-
-
-@sentence
-def report_targets(rounds):
-    """The report on every round up to one, whose recipe is written here."""
-    if CHAIN is None:
-        return []
-    recipe = lineage.report_recipe(CHAIN, int(SETTINGS["rounds"] if rounds is None else rounds))
-    recipe.write()
-    return [str(lineage.report_folder(recipe) / f"{page}.html") for page in PAGES]
-
-
-def reported(wildcards):
-    """Every result of the rounds reported on."""
-    recipe = recipe_of("report", wildcards.name, wildcards.key)
-    return [str(artifact(lineage.read_recipe(path))) for path in recipe.places["recipes"]]
+PICTURES = (
+    "rounds.csv chain.svg metrics.svg losses.svg validation.svg cost.svg gallery-best.png gallery-worst.png shapes.png"
+)
 
 
 rule report:
@@ -38,7 +23,7 @@ rule report:
         recipe=ancient("recipes/{name}/report-{key}.json"),
         results=ancient(reported),
     output:
-        *(f"reports/{{name}}/{{key}}/{picture}" for picture in PICTURES),
+        *(f"reports/{{name}}/{{key}}/{picture}" for picture in PICTURES.split()),
         **{
             page.replace("-", "_"): report(
                 f"reports/{{name}}/{{key}}/{page}.html",

@@ -135,7 +135,7 @@ def test_unreadable_photographs_are_listed_and_too_many_fail(hawp, model, folder
 
 
 def test_a_photograph_that_changes_during_the_run_stops_it(hawp, model, folder):
-    from hawp_core.photographs import fingerprint
+    from hawp_core.manifest import fingerprint
 
     fingerprint(str(folder)).write("list.jsonl")
     (folder / "f.png").write_bytes((folder / "b.png").read_bytes())

@@ -20,24 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from hawp_core import photographs
+from hawp_core import manifest as manifests
+from hawp_core.decoding import LARGEST_PIXELS, SMALLEST_SIDE, Unreadable, read_gray
 from hawp_core.errors import UserError
-from hawp_core.photographs import (
-    BUNDLED,
-    EXTENSIONS,
-    LARGEST_PIXELS,
-    SMALLEST_SIDE,
-    Entry,
-    Manifest,
-    Unreadable,
-    bundled_folder,
-    check_unchanged,
-    fingerprint,
-    read_gray,
-    resolve,
-    scan,
-    survey,
-)
+from hawp_core.manifest import Entry, Manifest, check_unchanged, fingerprint
+from hawp_core.photographs import BUNDLED, EXTENSIONS, bundled_folder, resolve, scan, survey
 
 WIDTH, HEIGHT = 48, 32
 LONG_AGO_NS = 10**18  # a time that no file system will mistake for now
@@ -260,15 +247,15 @@ def test_damaged_cache_is_made_anew(tmp_path):
 
 def test_hashing_that_stops_keeps_what_it_did(tmp_path, monkeypatch):
     folder, cache = make_folder(tmp_path / "photos", "a.png", "b.png", "c.png"), tmp_path / "cache"
-    monkeypatch.setattr(photographs, "HASH_BATCH", 1)
-    real = photographs.sha256
+    monkeypatch.setattr(manifests, "HASH_BATCH", 1)
+    real = manifests.sha256
 
     def failing(path):
         if path.name == "c.png":
             raise OSError(5, "Input/output error")
         return real(path)
 
-    monkeypatch.setattr(photographs, "sha256", failing)
+    monkeypatch.setattr(manifests, "sha256", failing)
     with pytest.raises(UserError, match=r"c\.png could not be read \(Input/output error\)"):
         fingerprint(folder, cache)
     assert [e.name for e in Manifest.read(cache).entries] == ["a.png", "b.png"]
@@ -276,28 +263,28 @@ def test_hashing_that_stops_keeps_what_it_did(tmp_path, monkeypatch):
 
 def test_file_that_changes_while_it_is_hashed_is_an_error(tmp_path, monkeypatch):
     folder = make_folder(tmp_path, "a.png")
-    real = photographs.sha256
+    real = manifests.sha256
 
     def growing(path):
         digest = real(path)
         path.write_text("longer than before")
         return digest
 
-    monkeypatch.setattr(photographs, "sha256", growing)
+    monkeypatch.setattr(manifests, "sha256", growing)
     with pytest.raises(UserError, match="changed while it was read"):
         fingerprint(folder)
 
 
 def test_files_that_may_not_be_opened_are_rejected(tmp_path, monkeypatch):
     folder = make_folder(tmp_path, "a.png", "secret.png")
-    real = photographs.sha256
+    real = manifests.sha256
 
     def guarded(path):
         if path.name == "secret.png":
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr(photographs, "sha256", guarded)
+    monkeypatch.setattr(manifests, "sha256", guarded)
     manifest = fingerprint(folder)
     assert [e.name for e in manifest.entries] == ["a.png"]
     assert manifest.rejected == [("secret.png", "it cannot be opened: Permission denied")]
@@ -364,7 +351,7 @@ def test_check_unchanged_notices_other_content_only(tmp_path):
 def test_fingerprints_need_neither_opencv_nor_torch(tmp_path):
     make_folder(tmp_path, "a.png")
     program = (
-        "import sys; from hawp_core.photographs import fingerprint; fingerprint(sys.argv[1]);"
+        "import sys; from hawp_core.manifest import fingerprint; fingerprint(sys.argv[1]);"
         "sys.exit(len({'cv2', 'torch', 'skimage'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0

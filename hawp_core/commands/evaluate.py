@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.checkpoint import load_checkpoint
     from hawp_core.evaluation import choose, on_photographs, on_shapes
-    from hawp_core.photographs import Manifest, fingerprint
+    from hawp_core.manifest import Manifest, fingerprint
     from hawp_core.provenance import write_record
     from hawp_core.samples import ShapeSet
 
@@ -102,9 +102,10 @@ def run(args: argparse.Namespace) -> None:
 def _labelled(truth: Path, folder: str, network) -> dict:
     """Structural AP and heatmap metrics of the model and of LSD on annotated photographs."""
     from hawp_core.baseline import lsd
+    from hawp_core.decoding import read_gray
     from hawp_core.evaluation import LEAST_SCORE, SAP_THRESHOLDS, network_detector
     from hawp_core.metrics import heatmap_ap, junction_ap, read_annotations, structural_ap
-    from hawp_core.photographs import read_gray, resolve
+    from hawp_core.photographs import resolve
     from hawp_core.progress import bar
 
     annotations = read_annotations(truth)

@@ -70,7 +70,7 @@ def shard_file(recipe: lineage.Recipe, shard: int, of: int) -> Path:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.checkpoint import load_checkpoint
-    from hawp_core.photographs import Manifest, fingerprint
+    from hawp_core.manifest import Manifest, fingerprint
 
     settings, _ = common.load_settings(args.datacfg)
     if args.metarch:

@@ -151,7 +151,7 @@ def _upstream(stage: str, role: str, was: str | None, now: str | None) -> list[s
 
 def _photographs(was: str, now: str) -> list[str]:
     """Which photographs differ between two lists, where both are still there."""
-    from hawp_core.photographs import Manifest
+    from hawp_core.manifest import Manifest
 
     files = [Path("recipes", f"photographs-{key[: lineage.KEY_LENGTH]}.jsonl") for key in (was, now)]
     if not all(file.is_file() for file in files):

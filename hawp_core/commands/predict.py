@@ -57,7 +57,7 @@ def collect(patterns: list[str]) -> list[tuple[Path, Path]]:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core import settings as configuration
-    from hawp_core.photographs import Unreadable, read_gray
+    from hawp_core.decoding import Unreadable, read_gray
     from hawp_core.prediction import load, save
     from hawp_core.progress import bar, log
 
