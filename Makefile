@@ -31,7 +31,8 @@ test: $(READY)  ## Run the tests
 	pytest -m "not slurm"
 
 test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian's packages)
-	pytest -m slurm tests/slurm
+	bash tests/slurm/install.sh
+	pytest -m "slurm and not slow" tests/slurm
 
 lint: $(READY)  ## Check style: ruff, snakefmt, snakemake --lint
 	ruff check .

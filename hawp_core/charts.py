@@ -95,7 +95,7 @@ def _brief(seconds: float) -> str:
 
 def _unit(seconds: float) -> tuple[int, str]:
     """The unit that suits a time: its seconds, and its name."""
-    return (1, "seconds") if seconds < 300 else (60, "minutes") if seconds < 5 * 3600 else (3600, "hours")
+    return (1, "s") if seconds < 300 else (60, "min") if seconds < 5 * 3600 else (3600, "h")
 
 
 def _number(value: float | None, form: str = ".3g") -> str:

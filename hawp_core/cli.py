@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "predict": "predict",
     "report": "report",
+    "plan": "plan",
     "status": "status",
     "lineage": "lineage",
     "verify": "verify",

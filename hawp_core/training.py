@@ -2,30 +2,36 @@
 
 All random choices of a step follow from (seed, epoch, position), so its place in the schedule is all that a resumed
 training must know beside weights and optimiser: on a CPU the interrupted and the uninterrupted training end in the
-same bits.
+same bits. Several processes (hawp_core/distributed.py) take their shares of the same batches, to the same weights but for
+rounding; a state of any number of processes carries on with any other.
 """
 
 import contextlib
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
 
-from hawp_core import losses
+from hawp_core import distributed, losses
 from hawp_core.batch import Batch
 from hawp_core.checkpoint import load_state, save_checkpoint, save_state
 from hawp_core.data import Loader
 from hawp_core.errors import UserError
 from hawp_core.evaluation import on_shapes
 from hawp_core.files import write_text
+from hawp_core.global_norm import GlobalBatchNorm2d, globalise
 from hawp_core.network import WireframeNetwork
 from hawp_core.progress import bar, log
 from hawp_core.resume import StopRequest
 from hawp_core.samples import ShapeSet
+from hawp_core.window import Window
 
 LOG_STEPS = 20  # steps between two lines of metrics
 
@@ -64,10 +70,25 @@ class TrainingStep(nn.Module):
     def __init__(self, network: WireframeNetwork) -> None:
         super().__init__()
         self.network = network
+        self.norms = [module for module in network.modules() if isinstance(module, GlobalBatchNorm2d)]
 
-    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Unweighted losses of a batch."""
+    def forward(self, batch: Batch, counted: bool = True) -> dict[str, torch.Tensor]:
+        """Unweighted losses of a batch; `counted` tells whether its images are part of the step."""
+        for norm in self.norms:
+            norm.counted = counted
         return losses.compute(self.network, batch)
+
+
+def together(network: WireframeNetwork) -> nn.Module:
+    """The training step of one of several processes: gradients are averaged over them, batch statistics are common."""
+    globalise(network)
+    # No loss reaches it; the wrapper would wait for its gradient.
+    network.regional_head.requires_grad_(False)
+    with warnings.catch_warnings():
+        # PyTorch 2.15 gives the option another name, which older ones do not know.
+        warnings.simplefilter("ignore", FutureWarning)
+        # Running statistics are the same everywhere, being computed from the same numbers.
+        return DistributedDataParallel(TrainingStep(network), broadcast_buffers=False)
 
 
 @dataclass
@@ -111,7 +132,7 @@ class Trainer:
         self.folder, self.key, self.recipe, self.stop = folder, key, recipe, stop
         self.precision, self.save_seconds = precision, save_seconds
         self.device = next(network.parameters()).device
-        self.step_module = TrainingStep(network)
+        self.step_module = TrainingStep(network) if distributed.world() == 1 else together(network)
         self.optimiser = torch.optim.Adam(
             network.parameters(),
             schedule.base_lr,
@@ -120,6 +141,8 @@ class Trainer:
             fused=self.device.type == "cuda",
         )
         self.at = Progress()
+        self.stopping = 0
+        self.saved = time.monotonic()
         self.state_file = folder / "resume.pth"
         self.metrics_file = folder / "metrics.jsonl"
 
@@ -136,40 +159,47 @@ class Trainer:
         self._resume()
         began = time.monotonic() - self.at.seconds
         per_epoch = self.data.batches_per_epoch
-        if self.at.step == 0 and not self._has_row(0):
+        if self.at.step == 0 and not distributed.on_main(lambda: self._has_row(0)):
             self._validate()
-        with bar(f"train {self.folder.parent.name}", self.schedule.epochs * per_epoch, "step", self.at.step) as shown:
-            saved = time.monotonic()
+        title = f"train {self.folder.parent.name}"
+        steps = self.schedule.epochs * per_epoch
+        with bar(title, steps, "step", self.at.step) if distributed.is_main() else tqdm(disable=True) as shown:
+            self.saved = time.monotonic()
             while self.at.epoch < self.schedule.epochs:
-                for row in self._epoch():
+                for row, saving in self._epoch():
                     shown.update()
                     self.at.seconds = time.monotonic() - began
                     if row:
                         shown.set_postfix(loss=f"{row['loss']:.3f}", epoch=self.at.epoch + 1)
-                    if self.stop or time.monotonic() - saved > self.save_seconds:
-                        self._save()
-                        saved = time.monotonic()
-                        self.stop.check(f"step {self.at.step} of {self.schedule.epochs * per_epoch} is saved")
+                    if saving:
+                        distributed.on_main(self._save)
+                        self.saved = time.monotonic()
+                    if self.stopping:
+                        self.stop.signal = self.stopping
+                        self.stop.check(f"step {self.at.step} of {steps} is saved")
                 self.at = Progress(self.at.epoch + 1, 0, self.at.step, self.at.seconds)
                 last = self._validate()
-        save_checkpoint(model, self.network, epoch=self.schedule.epochs, recipe=self.recipe)
+        distributed.on_main(
+            lambda: save_checkpoint(model, self.network, epoch=self.schedule.epochs, recipe=self.recipe)
+        )
         return last
 
-    def _epoch(self) -> Iterator[dict | None]:
-        """Take the remaining steps of an epoch; yield after each, with a row of metrics at each interval."""
+    def _epoch(self) -> Iterator[tuple[dict | None, bool]]:
+        """Take the remaining steps of an epoch; yield after each a row of metrics, if it is time for one, and whether
+        to save the state."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(self.at.epoch)
         self.network.train()
-        window = _Window()
+        window = Window()
         for raw in self.data.epoch(self.at.epoch, start_batch=self.at.batch):
             batch = raw.to_batch(self.device)
             window.loaded()
             found = self._step(batch)
-            window.add(found, batch.names)
+            window.add(found, batch.names, self._share()[0])
             self.at.batch += 1
             self.at.step += 1
             ended = self.at.batch == self.data.batches_per_epoch
-            saving = bool(self.stop)
+            saving = self._is_time_to_save()
             row = None
             if self.at.step % LOG_STEPS == 0 or ended or saving or self.device.type == "cpu":
                 window.require_finite(self.state_file)
@@ -180,24 +210,41 @@ class Trainer:
                     "lr": self.schedule.rate(self.at.epoch),
                 }
                 self._write_row(row)
-                window = _Window()
-            yield row
+                window = Window()
+            yield row, saving
+
+    def _is_time_to_save(self) -> bool:
+        """Whether to save after this step: it is time, or a signal came to one of the processes. All say the same."""
+        late = time.monotonic() - self.saved > self.save_seconds
+        self.stopping, late = distributed.largest(self.stop.signal or 0, late)
+        return bool(self.stopping or late)
+
+    def _share(self) -> tuple[int, int]:
+        """Images in the batch to take, over all processes, and how many of them are this one's."""
+        start = self.at.batch * self.data.batch_size
+        images = min(self.data.batch_size, len(self.data.dataset) - start)
+        return images, len(range(self.data.rank, images, self.data.world))
 
     def _step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        images, own = self._share()
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            found = self.step_module(batch)
+            found = self.step_module(batch, own > 0)
         total = sum(self.schedule.weights[name] * value for name, value in found.items())
-        total.backward()
+        # Losses are means over this process's images, and gradients become means over the processes.
+        (total * (own * self.data.world / images)).backward()
         if self.schedule.clip_norm:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm)
         self.optimiser.step()
-        return {name: value.detach() for name, value in found.items()} | {"loss": total.detach()}
+        return distributed.total(
+            {name: value.detach() * (own / images) for name, value in (found | {"loss": total}).items()}
+        )
 
     @torch.no_grad()
     def _validate(self) -> dict:
         """Measure on the held-out shapes: structural AP at 10 and junction recall."""
-        row = on_shapes(self.network, self.validation) | {"epoch": self.at.epoch, "step": self.at.step}
+        row = distributed.on_main(lambda: on_shapes(self.network, self.validation))
+        row |= {"epoch": self.at.epoch, "step": self.at.step}
         self._write_row(row)
         log.info(
             "epoch %d of %d: held-out shapes sAP10 %.1f, junction recall %.1f %%, %.1f lines an image",
@@ -207,6 +254,8 @@ class Trainer:
 
     def _write_row(self, row: dict) -> None:
         row |= {"of": self.schedule.epochs * self.data.batches_per_epoch}
+        if not distributed.is_main():
+            return
         with open(self.metrics_file, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
         writer = self._tensorboard()
@@ -236,19 +285,26 @@ class Trainer:
 
     def _resume(self) -> None:
         """Carry on from the saved state, if there is one of this training, and forget the metrics written after it."""
-        if self.state_file.exists():
-            state = load_state(self.state_file)
-            if state.get("key") != self.key:
-                raise UserError(
-                    f"{self.state_file} belongs to the training {state.get('key')}, not to {self.key}: "
-                    "move it away to begin anew."
-                )
+        state = distributed.on_main(self._read_state)
+        if state is not None:
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.at = Progress(**state["at"])
             log.info("carrying on after step %d (epoch %d)", self.at.step, self.at.epoch + 1)
-        rows = [row for row in read_metrics(self.metrics_file) if self._is_past(row)]
-        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+        if distributed.is_main():
+            rows = [row for row in read_metrics(self.metrics_file) if self._is_past(row)]
+            write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def _read_state(self) -> dict | None:
+        if not self.state_file.exists():
+            return None
+        state = load_state(self.state_file)
+        if state.get("key") != self.key:
+            raise UserError(
+                f"{self.state_file} belongs to the training {state.get('key')}, not to {self.key}: "
+                "move it away to begin anew."
+            )
+        return state
 
     def _is_past(self, row: dict) -> bool:
         """Whether the saved state already knows of a row of metrics; a validation ends its epoch."""
@@ -256,45 +312,6 @@ class Trainer:
         return row["step"] < self.at.step or (
             row["step"] == self.at.step and not (validated and row["epoch"] > self.at.epoch)
         )
-
-
-class _Window:
-    """Losses since the last line of metrics, kept on the device until they are asked for."""
-
-    def __init__(self) -> None:
-        self.began = self.since = time.monotonic()
-        self.waiting = 0.0
-        self.losses: list[dict[str, torch.Tensor]] = []
-        self.names: list[list[str]] = []
-        self.checked = 0
-
-    def loaded(self) -> None:
-        """A batch has come: the time since the last step went by waiting for it."""
-        self.waiting += time.monotonic() - self.since
-
-    def add(self, found: dict[str, torch.Tensor], names: list[str]) -> None:
-        self.losses.append(found)
-        self.names.append(names)
-        self.since = time.monotonic()
-
-    def require_finite(self, state_file: Path) -> None:
-        """Raise when a step since the last check went wrong, naming its images."""
-        for found, names in zip(self.losses[self.checked :], self.names[self.checked :], strict=True):
-            bad = [name for name, value in found.items() if not torch.isfinite(value)]
-            if bad:
-                kept = f"the last good state is {state_file}" if state_file.exists() else "no state was saved yet"
-                raise UserError(
-                    f"the loss '{bad[0]}' is not finite for the batch {', '.join(names)}: look at these images and "
-                    f"their labels, or lower --base-lr; {kept}."
-                )
-        self.checked = len(self.losses)
-
-    def row(self) -> dict:
-        """Means over the window, images a second, and the share of time spent waiting for data."""
-        seconds = max(time.monotonic() - self.began, 1e-9)
-        means = {name: float(torch.stack([f[name] for f in self.losses]).mean()) for name in self.losses[0]}
-        images = sum(map(len, self.names))
-        return means | {"images_per_second": images / seconds, "waiting": self.waiting / seconds}
 
 
 def read_metrics(path: Path) -> list[dict]:

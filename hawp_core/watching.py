@@ -96,6 +96,8 @@ def _labelling(recipe: Recipe, number: int | None) -> Activity:
                 rate += speed(records)
     word = "running" if workers else "stopped" if done else "waiting"
     last = f"{lines:.1f} lines an image of late" if lines else ""
+    if done == total and not workers:
+        word, last = "begun", "all labelled, not yet gathered"
     return Activity(number, recipe, word, done, total, rate or None, last, "; ".join(workers))
 
 

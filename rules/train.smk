@@ -16,14 +16,14 @@ rule train:
         "logs/{name}/train-{key}-{epoch}.benchmark.tsv"
     conda:
         "../envs/hawp.yaml"
-    threads: cores()
+    threads: cores() * SETTINGS["train"]["gpus"]
     resources:
-        gpu=1,
-        mem_mb=COMPUTE["mem_mb"],
+        gpu=SETTINGS["train"]["gpus"],
+        mem_mb=COMPUTE["mem_mb"] * SETTINGS["train"]["gpus"],
         runtime=growing(COMPUTE["train_minutes"]),
     params:
         options=training_options,
-        compute=f"--device {COMPUTE['device']} --precision {COMPUTE['precision']} "
+        compute=f"--gpus {SETTINGS['train']['gpus']} --device {COMPUTE['device']} --precision {COMPUTE['precision']} "
         f"--num-workers {COMPUTE['workers']} --save-minutes {COMPUTE['save_minutes']}",
     message:
         "Training {wildcards.name} ({wildcards.key})"

@@ -77,6 +77,9 @@ def test_labelling_counts_finished_shards_and_journals(chain):
         found = of(chain, "export")
     assert (found.word, found.done, found.rate, found.seconds_left) == ("running", 8, 0.25, 8.0)
     assert found.last == "2.0 lines an image of late"
+    (folder / "00001-of-00002.h5").touch()
+    ready = of(chain, "export")
+    assert (ready.word, ready.done, ready.last) == ("begun", 10, "all labelled, not yet gathered")
 
 
 def test_speed_is_that_after_the_first_batch():

@@ -1,6 +1,7 @@
 """hawp train: learn from synthetic shapes or from the labels of an export."""
 
 import argparse
+import contextlib
 import os
 import shutil
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from hawp_core import lineage
+from hawp_core import launching, lineage
 from hawp_core import settings as configuration
 from hawp_core.commands import common
 from hawp_core.errors import UserError
@@ -53,7 +54,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_compute(parser)
     work = parser.add_argument_group("work")
     work.add_argument(
-        "--num-workers", type=int, metavar="N", help="processes that load and augment [from the config: 2]"
+        "--gpus",
+        type=common.positive(int),
+        metavar="N",
+        help="GPUs of this machine that share each batch; on a CPU, processes [from the config: 1]",
+    )
+    work.add_argument(
+        "--num-workers",
+        type=int,
+        metavar="N",
+        help="processes that load and augment, for each GPU [from the config: 2]",
     )
     work.add_argument(
         "--save-minutes",
@@ -76,7 +86,11 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--name {name!r} is no plain folder name: use letters, digits, dots, dashes and underscores.")
     recipe = _recipe(settings, section, data, name, args)
     common.check_expected(recipe, args.expect)
-    _train(args, settings, section, data, recipe)
+    gpus = args.gpus or settings["train"]["gpus"]
+    if gpus > 1 and not launching.inside() and not lineage.trained_model(recipe).is_file():
+        launching.run_in_processes(args, gpus)
+    else:
+        _train(args, settings, section, data, recipe)
 
 
 def read_data_config(path: Path) -> dict:
@@ -135,6 +149,7 @@ def _start_key(model: Path) -> str:
 
 def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, recipe: lineage.Recipe) -> None:
     """Train unless the model is there, and let it appear under its name when all that belongs to it is written."""
+    from hawp_core import distributed
     from hawp_core.progress import log
     from hawp_core.provenance import record_file, write_record
     from hawp_core.resume import lease, stop_on_signal
@@ -144,23 +159,31 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
     model = lineage.trained_model(recipe)
     # A workflow that is killed before it has noted a finished model deletes it: this other name keeps it.
     kept = model.with_name(f".{model.name}")
-    with stop_on_signal() as stop, lease(model.parent, stop=stop, say=log.info):
-        if model.is_file():
+    with stop_on_signal() as stop, distributed.joined(device), contextlib.ExitStack() as held:
+        launching.obey(stop)
+        distributed.on_main(lambda: held.enter_context(lease(model.parent, stop=stop, say=log.info)))
+        if distributed.on_main(model.is_file):
             log.info("%s is there: nothing to do", model)
             return
-        if not (kept.is_file() and record_file(kept).is_file()):
+        if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
             trainer, images = _trainer(args, settings, section, data, recipe, device, precision, stop)
-            write_text(model.parent / "model.yaml", yaml.safe_dump(recipe.settings, sort_keys=False))
-            log.info("%s %s: %d images on %s", recipe.name, recipe.key, images, common.device_name(device))
+            where = common.device_name(device)
+            where = where if distributed.world() == 1 else f"{distributed.world()} x {where}"
+            log.info("%s %s: %d images on %s", recipe.name, recipe.key, images, where)
+            config = model.parent / "model.yaml"
+            distributed.on_main(lambda: write_text(config, yaml.safe_dump(recipe.settings, sort_keys=False)))
             metrics = trainer.run(kept)
             parents = [Path(recipe.places["data"])] + ([args.pretrained] if args.pretrained else [])
             counts = {"images": images, "steps": trainer.at.step, **metrics}
-            write_record(
-                model, recipe, outputs={model.name: kept, "model.yaml": model.parent / "model.yaml"}, upstream=parents,
-                started=started, device=common.device_name(device), counts=counts,
+            distributed.on_main(
+                lambda: write_record(
+                    model, recipe, outputs={model.name: kept, config.name: config}, upstream=parents,
+                    started=started, device=where, counts=counts,
+                )
             )  # fmt: skip
-        _link(kept, model)
-        (model.parent / "resume.pth").unlink(missing_ok=True)
+        if distributed.is_main():
+            _link(kept, model)
+            (model.parent / "resume.pth").unlink(missing_ok=True)
     log.info("%s", model)
 
 
@@ -168,6 +191,7 @@ def _trainer(args, settings, section, data, recipe, device, precision, stop):
     """The trainer of a recipe, and the number of its images."""
     import torch
 
+    from hawp_core import distributed
     from hawp_core.augment import REAL, SYNTHETIC
     from hawp_core.checkpoint import load_checkpoint
     from hawp_core.data import Loader
@@ -181,7 +205,9 @@ def _trainer(args, settings, section, data, recipe, device, precision, stop):
         shapes, dataset = data, ShapeSet([Path(file) for file in data["train"]])
     else:
         shapes = read_data_config(Path(data["shapes"]))
-        dataset = _photographs(args.datacfg, data, architecture.image_size, settings["train"]["real"]["flips"])
+        # The others find the cache that the main process makes.
+        with distributed.main_first():
+            dataset = _photographs(args.datacfg, data, architecture.image_size, settings["train"]["real"]["flips"])
     torch.manual_seed(schedule.seed)
     if args.pretrained:
         network, _ = load_checkpoint(args.pretrained, device, expect=architecture)
@@ -193,6 +219,8 @@ def _trainer(args, settings, section, data, recipe, device, precision, stop):
         {"none": None, "mild": REAL, "strong": SYNTHETIC}[settings["train"][section]["augment"]],
         seed=schedule.seed,
         workers=settings["compute"]["workers"] if args.num_workers is None else args.num_workers,
+        rank=distributed.rank(),
+        world=distributed.world(),
         pin_memory=device.type == "cuda",
     )
     trainer = Trainer(

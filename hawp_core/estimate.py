@@ -1,0 +1,172 @@
+"""What a run will cost before it begins: jobs, hours of GPU, disk.
+
+Numbers of images and jobs, and the sizes of pixels and of the published network, are exact; lines an image, and with
+them the size of labels, are typical values. Hours come from measured rates and from nothing else.
+
+Imports no torch: a dry run prints this.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from hawp_core import lineage
+from hawp_core.errors import UserError
+from hawp_core.files import read_json
+from hawp_core.lineage import Chain, Recipe
+from hawp_core.planning import state
+
+RATES_FILE = Path(__file__).resolve().parent.parent / "benchmarks" / "rates.json"
+
+# Bytes of the published network's weights, as float32: convolutions, and the layers that verify lines.
+CONVOLUTION_BYTES, VERIFICATION_BYTES = 35_546_524, 11_506_932
+# A training keeps weights and three moments (Adam with amsgrad), and has the last two states while it saves.
+STATE_COPIES = 4 * 2
+# 100 lines with 62 junctions, as homographic adaptation finds them on photographs, in a label file (an edge and a
+# score are 12 bytes, a junction is 8) and in the journal of an unfinished shard (JSON).
+LABEL_BYTES, JOURNAL_BYTES = 1_800, 5_500
+# What decides how fast a network is.
+SIZES = ("image_size", "width", "depth", "stacks")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of all rounds.
+
+    Attributes:
+        jobs, left: jobs of the run, and those of them whose result is not there yet.
+        work: what is left, in words.
+        size: bytes that the jobs left will add.
+    """
+
+    name: str
+    jobs: int
+    left: int
+    work: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a run.
+
+    Attributes:
+        trained: images that pass through training, over all epochs.
+        views: forward passes of labelling and evaluation.
+        cache: bytes of the resized photographs that training reads.
+        temporary: bytes that one export and one training need beside, until they end.
+    """
+
+    title: str
+    stages: list[Stage]
+    trained: int
+    views: int
+    cache: int
+    temporary: int
+    network: dict
+
+
+def estimate(settings: dict, chain: Chain) -> Estimate:
+    """What is left of `chain`; a step that is begun counts as not begun."""
+    side, photographs = settings["model"]["image_size"], chain.rounds[0].export.places["photographs"]
+    rounds = len(chain.rounds)
+    drawn = 8 * (settings["shapes"]["train"] + settings["shapes"]["validation"])
+    shape_jobs = sum(chain.shapes.places["shards"].values()) + 1
+    shape_left = not _done(chain.shapes)
+    trainings = [each.train for each in chain.rounds if not _done(each.train)]
+    exports = [each.export for each in chain.rounds if not _done(each.export)]
+    evaluations = [each.evaluate for each in chain.rounds if not _done(each.evaluate)]
+    trained = sum(_images(recipe, settings, photographs) for recipe in trainings)
+    views = settings["export"]["views"] + settings["export"]["identity"]
+    looked_at = min(settings["evaluate"]["photographs"], photographs) * (1 + settings["evaluate"]["pairs"])
+    looked_at += 8 * settings["shapes"]["validation"]
+    shard_jobs = chain.rounds[0].export.places["shards"] + 1
+    weights = model_bytes(settings["model"])
+    learnt = any(each.train in trainings for each in chain.rounds[1:])
+    stages = [
+        Stage("synthesize", shape_jobs, shape_left * shape_jobs, f"{shape_left * drawn:,} shapes drawn",
+              shape_left * drawn * side * side),
+        Stage("train", rounds, len(trainings), f"{trained:,} images seen", len(trainings) * weights),
+        Stage("export", rounds * shard_jobs, len(exports) * shard_jobs, f"{len(exports) * photographs:,} photographs labelled",
+              len(exports) * photographs * LABEL_BYTES),
+        Stage("evaluate", rounds, len(evaluations), f"{len(evaluations) * looked_at:,} images detected", 0),
+        Stage("report", 1, int(bool(trainings or exports or evaluations)), "", 0),
+    ]  # fmt: skip
+    return Estimate(
+        title=f"{settings['name']}, rounds 0 to {rounds - 1}, {photographs:,} photographs",
+        stages=stages,
+        trained=trained,
+        views=len(exports) * photographs * views + len(evaluations) * looked_at,
+        cache=learnt * photographs * side * side,
+        temporary=bool(trainings) * STATE_COPIES * weights
+        + bool(exports) * photographs * (LABEL_BYTES + JOURNAL_BYTES),
+        network={name: settings["model"][name] for name in SIZES},
+    )
+
+
+def _done(recipe: Recipe) -> bool:
+    return state(recipe).word == "done"
+
+
+def _images(train: Recipe, settings: dict, photographs: int) -> int:
+    """Images that a training sees in all its epochs."""
+    stages = train.settings["train"]
+    once = photographs * stages["real"]["flips"] if "real" in stages else 8 * settings["shapes"]["train"]
+    return once * lineage.epochs(train)
+
+
+def model_bytes(model: dict) -> int:
+    """Bytes of a model's file: the published network's exactly, others by the scaling of their larger layers."""
+    convolutions = CONVOLUTION_BYTES * (model["width"] / 256) ** 2 * model["stacks"] / 2
+    return round(convolutions + VERIFICATION_BYTES * model["verification_width"] / 1024)
+
+
+def read_rates(path: Path = RATES_FILE) -> dict[str, dict]:
+    """The measured rates: device -> images a second in training and in labelling, of which network, and by what.
+
+    Raises:
+        UserError: unreadable.
+    """
+    rates = read_json(path)
+    for device, row in rates.items():
+        for name in ("train_images_per_second", "export_images_per_second"):
+            if not isinstance(row.get(name), int | float) or not row[name] > 0:
+                raise UserError(f"{path}: {name} of {device!r} is {row.get(name)!r}: give a number above 0.")
+    return rates
+
+
+def hours(plan: Estimate, row: dict) -> float:
+    """Hours that what is left takes on one device with the measured rates of `row`."""
+    per_second = row["export_images_per_second"] * row["export_views"]
+    return (plan.trained / row["train_images_per_second"] + plan.views / per_second) / 3600
+
+
+def describe(plan: Estimate, rates: dict[str, dict]) -> str:
+    """The estimate as a text of a few lines."""
+    rows = [[s.name, s.jobs, s.left, s.work if s.left else "", gigabytes(s.size)] for s in plan.stages]
+    rows.append(["all", sum(s.jobs for s in plan.stages), sum(s.left for s in plan.stages), "", ""])
+    disk = sum(s.size for s in plan.stages) + plan.cache + plan.temporary
+    lines = [
+        f"plan of {plan.title}",
+        tabulate(rows, ["stage", "jobs", "left", "work left", "disk"], disable_numparse=True,
+                 colalign=("left", "right", "right", "right", "right")),
+        f"disk: {gigabytes(disk)} more, of which {gigabytes(plan.cache)} are resized photographs (data-ssl/cache) and "
+        f"{gigabytes(plan.temporary)} are freed again",
+    ]  # fmt: skip
+    fitting = {device: row for device, row in rates.items() if row["network"] == plan.network}
+    for device, row in fitting.items():
+        kind = "GPU hours" if row["gpu"] else "hours"
+        lines.append(f"time: {hours(plan, row):,.1f} {kind} on one {device} (measured {row['date']}: {row['source']})")
+    if not any(row["gpu"] for row in fitting.values()):
+        network = ", ".join(f"{name} {value}" for name, value in plan.network.items())
+        lines.append(
+            f"time: GPU hours are not known: no GPU was measured with this network ({network}); "
+            "benchmarks/gpu.sh measures one for benchmarks/rates.json"
+        )
+    return "\n".join(lines)
+
+
+def gigabytes(size: int) -> str:
+    """Bytes in a unit that suits them."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"

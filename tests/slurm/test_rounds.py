@@ -1,0 +1,309 @@
+"""`snakemake --profile slurm rounds=N` on a real Slurm: two rounds, and a run that everything happens to.
+
+The profile is the committed one but for the seconds between two questions to Slurm, and the published recipe is
+replaced by the tiny one, as users put theirs there: the command is the literal one.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster import NODES, Cluster, wait_until
+from test_workflow import checkout, configure
+
+from hawp_core.checkpoint import load_state
+from hawp_core.files import read_json
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+BIN = Path(sys.executable).parent
+PATIENCE = 240  # seconds that a job may take to be submitted, to start and to get to work on a busy machine
+
+# Long enough to be hit again and again: 24 steps an epoch; 20 photographs a shard with 61 views each.
+SHAPES = {"train": 12, "validation": 1, "canvas": [120, 160]}
+LONG = {"synthetic": {"epochs": 30, "batch_size": 4, "base_lr": 0.001, "steps": [20]}}
+SLOW = {"views": 60, "min_score": 0.0}
+
+
+class Run:
+    """A checkout whose workflow runs on the cluster."""
+
+    def __init__(self, cluster: Cluster, folder: Path, rounds: int, photographs: Path, **changes: object) -> None:
+        self.cluster, self.folder = cluster, folder
+        self.command = ["snakemake", "--profile", "slurm", f"rounds={rounds}"]
+        self.driver: subprocess.Popen | None = None
+        checkout(folder)
+        for name in ("config", "profiles", "slurm"):
+            original = (folder / name).resolve()
+            (folder / name).unlink()
+            if name != "slurm":
+                shutil.copytree(original, folder / name)
+        (folder / "slurm").symlink_to("profiles/slurm")
+        profile = folder / "profiles" / "slurm" / "config.yaml"
+        often = re.sub(r"(?m)^(slurm-init-seconds-before-status-checks:) \d+$", r"\1 2", profile.read_text())
+        assert often != profile.read_text()
+        profile.write_text(often)
+        configure(folder, photographs, shapes=SHAPES, **changes).rename(folder / "config" / "hawpv3.yaml")
+
+    def start(self) -> None:
+        """Start the driver unless it is running."""
+        if self.driver is None or self.driver.poll() is not None:
+            env = self.cluster.env | {"PATH": f"{BIN}{os.pathsep}{self.cluster.env['PATH']}"}
+            with open(self.folder / "said.txt", "a") as said:
+                self.driver = subprocess.Popen(
+                    self.command, cwd=self.folder, env=env, stdout=said, stderr=said, start_new_session=True
+                )
+
+    def finish(self) -> None:
+        """Let the driver come to its end, which is a good one."""
+        self.start()
+        assert self.driver.wait(timeout=800) == 0, self.said[-6000:]
+
+    def stop(self) -> None:
+        """Kill the driver, if it runs."""
+        if self.driver is not None:
+            self.driver.kill()
+            self.driver.wait()
+
+    @property
+    def said(self) -> str:
+        """What the drivers have printed."""
+        return (self.folder / "said.txt").read_text()
+
+    def running(self, rule: str) -> dict[str, str]:
+        """The node of each running job of a rule."""
+        lines = self.cluster.run("squeue", "--noheader", "--states=R", "--format=%i|%N|%k|%Z").splitlines()
+        rows = [line.split("|") for line in lines]
+        return {job: node for job, node, what, where in rows if what.startswith(f"rule_{rule}_") and where == self.at}
+
+    @property
+    def at(self) -> str:
+        return str(self.folder)
+
+    def wait(self, condition, what: str):
+        """Wait for what only a living driver brings about; returns what `condition` then says."""
+
+        def met() -> bool:
+            assert self.driver.poll() is None, f"the driver ended before {what}:\n{self.said[-6000:]}"
+            return bool(condition())
+
+        wait_until(met, what, PATIENCE)
+        return condition()
+
+    def training(self) -> tuple[str, str, int]:
+        """Wait for a training at work that has saved its state; returns its job, its node and the step saved last."""
+        self.start()
+        job, node = next(iter(self.wait(lambda: self.running("train"), "a running training").items()))
+        state = next(iter(self.folder.glob("exp-ssl/*/*/resume.pth")), None)
+        before = state.stat().st_mtime_ns if state else 0
+
+        def saved() -> bool:
+            return any(file.stat().st_mtime_ns > before for file in self.folder.glob("exp-ssl/*/*/resume.pth"))
+
+        self.wait(saved, "a saved state")
+        return job, node, load_state(next(self.folder.glob("exp-ssl/*/*/resume.pth")))["at"]["step"]
+
+    def labelling(self) -> dict[str, tuple[str, str, int]]:
+        """Wait for both shards to be at work; returns each job's node, shard and number of photographs labelled."""
+        self.start()
+        found = {}
+
+        def both() -> bool:
+            for job, node in self.running("export_shard").items():
+                [log] = self.folder.glob(f"logs/slurm/rule_export_shard/*/{job}.log")
+                shard = re.search(r"_(\d{5})_(\d{5})$", log.parent.name)
+                for journal in self.folder.glob(f"data-ssl/*/*-shards/{shard[1]}-of-{shard[2]}.h5.work/*.jsonl"):
+                    lines = journal.read_bytes().count(b"\n")
+                    if lines > found.get(job, ("", "", lines))[2]:
+                        self.moving.add(job)
+                    found[job] = (node, f"{shard[1]}-of-{shard[2]}.h5", lines)
+            return len(self.moving & self.running("export_shard").keys()) == 2
+
+        self.moving: set[str] = set()
+        self.wait(both, "two shards at work")
+        return {job: found[job] for job in self.moving & self.running("export_shard").keys()}
+
+    def logs(self, rule: str) -> dict[str, str]:
+        """The text of each job's log, by job."""
+        found = sorted(self.folder.glob(f"logs/slurm/rule_{rule}/*/*.log"), key=lambda path: int(path.stem))
+        return {path.stem: path.read_text() for path in found}
+
+    def resumed(self) -> list[int]:
+        """The steps after which trainings have carried on, in order."""
+        return [
+            int(n) for text in self.logs("train").values() for n in re.findall(r"carrying on after step (\d+)", text)
+        ]
+
+    def wait_until_resumed(self, times: int) -> int:
+        """Wait until a training carries on for the n-th time; returns the step after which it does."""
+        return self.wait(lambda: len(self.resumed()) >= times and self.resumed(), "a training that carries on")[-1]
+
+
+@pytest.fixture(scope="module")
+def many(photographs, tmp_path_factory) -> Path:
+    """A folder of 40 photographs."""
+    folder = tmp_path_factory.mktemp("many")
+    for i in range(40):
+        shutil.copy(photographs / "a.jpg", folder / f"{i:02d}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calm(cluster: Cluster, photographs, tmp_path_factory) -> Iterator[Run]:
+    """Two rounds that nothing happens to."""
+    compute = {"shard_size": 2, "shape_shard_size": 100}
+    run = Run(cluster, tmp_path_factory.mktemp("calm") / "run", 2, photographs, compute=compute)
+    run.finish()
+    yield run
+    run.stop()
+
+
+def test_two_rounds_run_with_a_gpu_for_each_job_that_computes(calm: Run):
+    for n in range(3):
+        assert len(list(calm.folder.glob(f"exp-ssl/tiny-round{n}/*/model-*.pth"))) == 1
+        assert len(list(calm.folder.glob(f"exp-ssl/tiny-round{n}/*/evaluation-*[0-9a-f].json"))) == 1
+        assert len(list(calm.folder.glob(f"data-ssl/tiny-round{n}/*-model-*.h5"))) == 1
+    assert len(list(calm.folder.glob("reports/tiny/*/rounds.html"))) == 1
+    jobs = {
+        "train": 3,
+        "export_shard": 9,
+        "evaluate": 3,
+        "export": 3,
+        "synthesize_shard": 2,
+        "synthesize": 1,
+        "report": 1,
+    }
+    for rule, count in jobs.items():
+        assert len(calm.logs(rule)) == count, rule
+        for job in calm.logs(rule):
+            [row] = calm.cluster.record(job)
+            assert row["State"] == "COMPLETED"
+            assert ("gres/gpu=1" in row["AllocTRES"].split(",")) == (rule in ("train", "export_shard", "evaluate"))
+
+
+def test_shards_run_on_both_nodes(calm: Run):
+    assert {calm.cluster.record(job)[-1]["NodeList"] for job in calm.logs("export_shard")} == set(NODES)
+
+
+def test_the_second_call_has_nothing_to_do(calm: Run):
+    before = len(calm.said)
+    calm.finish()
+    assert "Nothing to be done" in calm.said[before:]
+    assert "the last run was killed" not in calm.said
+
+
+@pytest.fixture(scope="module")
+def rough(cluster: Cluster, calm: Run, many: Path, tmp_path_factory) -> Iterator[Run]:
+    """A run that everything happens to: each of the tests below takes it as it is and lets it go on.
+
+    It has the shapes of the calm one, a training of 720 steps, and two shards of 20 photographs.
+    """
+    compute = {"shard_size": 20, "shape_shard_size": 100}
+    folder = tmp_path_factory.mktemp("rough") / "run"
+    run = Run(cluster, folder, 0, many, compute=compute, train=LONG, export=SLOW)
+    for name in ("recipes", "data-ssl"):
+        shutil.copytree(calm.folder / name / "synthetic-shapes", folder / name / "synthetic-shapes")
+    yield run
+    run.stop()
+
+
+def test_a_training_that_is_asked_to_stop_loses_no_step(rough: Run):
+    job, _, _ = rough.training()
+    before = len(rough.resumed())
+    rough.cluster.run("scancel", "--signal=TERM", job)
+    step = rough.wait_until_resumed(before + 1)
+    assert f"stopped by SIGTERM; step {step} of 720 is saved" in rough.logs("train")[job]
+    assert rough.cluster.record(job)[-1]["State"] == "FAILED"
+
+
+def test_a_preempted_training_carries_on_under_its_number(rough: Run):
+    job, node, saved = rough.training()
+    before = len(rough.resumed())
+    rough.cluster.sbatch("true", "--gpus=1", f"--nodelist={node}", "--partition=urgent")
+    assert rough.wait_until_resumed(before + 1) >= saved
+    assert "carrying on" in rough.logs("train")[job].rpartition("stopped by")[2]
+    assert [row["State"] for row in rough.cluster.sacct(f"--jobs={job}")] == ["PREEMPTED", "RUNNING"]
+
+
+def test_a_killed_driver_is_followed_by_one_that_ends_its_jobs(rough: Run):
+    job, _, saved = rough.training()
+    before = len(rough.resumed())
+    rough.driver.kill()
+    rough.driver.wait()
+    assert rough.cluster.state(job) == "RUNNING"
+    assert list((rough.folder / ".snakemake" / "locks").iterdir())
+    said = len(rough.said)
+    rough.start()
+    assert rough.wait_until_resumed(before + 1) >= saved
+    assert f"the last run was killed (its lock is removed; its Slurm jobs {job} are cancelled)" in rough.said[said:]
+    assert rough.cluster.record(job)[-1]["State"].startswith("CANCELLED")
+
+
+def test_a_training_that_runs_out_of_time_gets_more(rough: Run):
+    job, _, saved = rough.training()
+    before = len(rough.resumed())
+    # Slurm's shortest limit is a minute; this is how its owner lets a job run out of time earlier.
+    soon = datetime.now() + timedelta(seconds=2)
+    rough.cluster.run("scontrol", "update", f"JobId={job}", f"EndTime={soon:%Y-%m-%dT%H:%M:%S}")
+    assert rough.wait_until_resumed(before + 1) >= saved
+    assert rough.cluster.record(job)[-1]["State"] == "TIMEOUT"
+    [again] = rough.running("train")
+    limit = rough.cluster.run("squeue", "--noheader", f"--jobs={again}", "--format=%l").strip()
+    assert limit == "20:00"
+
+
+def test_a_cancelled_shard_and_one_whose_node_went_down_are_finished(rough: Run):
+    shards = rough.labelling()
+    cancelled, lost = shards
+    node = shards[lost][0]
+    rough.cluster.run("scancel", cancelled)
+    rough.cluster.set_node(node, "down")
+    rough.cluster.wait(cancelled, "CANCELLED")
+    rough.cluster.wait(lost, "PENDING", "RUNNING")
+    rough.cluster.set_node(node, "resume")
+    again = rough.labelling()
+    assert lost in again
+    assert cancelled not in again
+    counts = {shard: count for _, shard, count in again.values()}
+    assert all(counts[shard] > count for _, shard, count in shards.values())
+    assert "NODE_FAIL" in [row["State"] for row in rough.cluster.sacct(f"--jobs={lost}")]
+
+
+def test_a_lost_terminal_is_followed_by_a_run_that_finishes(rough: Run):
+    shards = rough.labelling()
+    rough.driver.send_signal(signal.SIGHUP)
+    rough.driver.wait(timeout=60)
+    said = len(rough.said)
+    rough.finish()
+    assert "the last run was killed" in rough.said[said:]
+    logs = "\n".join(rough.logs("export_shard").values())
+    for _, shard, count in shards.values():
+        labelled, earlier = re.findall(rf"{shard}: (\d+) photographs labelled \((\d+) of them earlier\)", logs)[-1]
+        assert int(labelled) == 20
+        assert count <= int(earlier) <= 20
+
+
+def test_in_the_end_all_is_there_once(rough: Run):
+    rough.finish()
+    assert "Nothing to be done" in rough.said[-2000:]
+    [record] = rough.folder.glob("exp-ssl/tiny-round0/*/lineage.json")
+    assert read_json(record)["counts"]["steps"] == 720
+    [config] = rough.folder.glob("data-ssl/tiny-round0/*-model-*.yaml")
+    assert yaml.safe_load(config.read_text())["kind"] == "photographs"
+    assert rough.resumed() == sorted(rough.resumed())
+
+
+def test_no_two_trainings_ever_ran_at_once(rough: Run):
+    rows = rough.cluster.sacct(f"--jobs={','.join(rough.logs('train'))}")
+    spans = sorted((row["Start"], row["End"]) for row in rows)
+    assert len(spans) >= 5
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+    assert "waiting for" not in "".join(rough.logs("train").values())

@@ -1,0 +1,105 @@
+"""What a run will cost: numbers that can be counted by hand."""
+
+import json
+import math
+
+import pytest
+import torch
+from test_workflow import checkout, configure, snakemake
+
+from hawp_core import estimate, lineage, settings
+from hawp_core.architecture import Architecture
+from hawp_core.errors import UserError
+from hawp_core.network import WireframeNetwork
+
+PLACES = {"folder": "photos", "manifest": "recipes/photographs.jsonl", "photographs": 20_000, "shards": 20}
+ROW = {
+    "gpu": True,
+    "train_images_per_second": 100,
+    "export_images_per_second": 10,
+    "export_views": 11,
+    "network": {"image_size": 512, "width": 256, "depth": 4, "stacks": 2},
+    "source": "a command",
+    "date": "2026-01-01",
+}
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """The published recipe on 20,000 photographs, three rounds, nothing of it done."""
+    monkeypatch.chdir(tmp_path)
+    chosen = settings.complete({})
+    return estimate.estimate(chosen, lineage.plan(chosen, "f" * 64, PLACES, 3))
+
+
+def test_jobs_images_and_bytes_of_the_published_recipe(published):
+    stages = {stage.name: stage for stage in published.stages}
+    assert {name: stage.jobs for name, stage in stages.items()} == {
+        "synthesize": 10, "train": 4, "export": 84, "evaluate": 4, "report": 1,
+    }  # fmt: skip
+    assert all(stage.left == stage.jobs for stage in stages.values())
+    assert stages["synthesize"].size == 16_400 * 512 * 512
+    # 16,000 shapes in 10 epochs; then 20,000 photographs mirrored four ways in 30 epochs, three times.
+    assert published.trained == 160_000 + 3 * 2_400_000
+    # 20,000 photographs in 11 views, and 100 photographs twice with 400 shapes once; four times.
+    assert published.views == 4 * (20_000 * 11 + 100 * 2 + 400)
+    assert published.cache == 20_000 * 512 * 512
+
+
+def test_hours_follow_from_the_rates(published):
+    expected = (7_360_000 / 100 + published.views / 110) / 3600
+    assert math.isclose(estimate.hours(published, ROW), expected)
+    text = estimate.describe(published, {"Fast GPU": ROW})
+    assert f"{expected:,.1f} GPU hours on one Fast GPU (measured 2026-01-01: a command)" in text
+    assert "not known" not in text
+
+
+@pytest.mark.parametrize("row", [ROW | {"gpu": False}, ROW | {"network": {**ROW["network"], "width": 64}}])
+def test_without_a_measured_gpu_it_says_so(published, row):
+    text = estimate.describe(published, {"Other": row})
+    assert "GPU hours are not known" in text
+    assert " GPU hours on " not in text
+
+
+def test_what_is_done_costs_nothing(published, tmp_path):
+    chosen = settings.complete({})
+    chain = lineage.plan(chosen, "f" * 64, PLACES, 3)
+    for path in (lineage.shape_config(chain.shapes.key), lineage.trained_model(chain.rounds[0].train)):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text("")
+    again = estimate.estimate(chosen, chain)
+    assert again.trained == published.trained - 160_000
+    assert {stage.name: stage.left for stage in again.stages} == {
+        "synthesize": 0, "train": 3, "export": 84, "evaluate": 4, "report": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{}, {"stacks": 1}, {"width": 128}, {"verification_width": 512}])
+def test_the_size_of_a_model(change):
+    with torch.device("meta"):
+        state = WireframeNetwork(Architecture(**change)).state_dict()
+    size = sum(value.numel() * value.element_size() for value in state.values())
+    guess = estimate.model_bytes(settings.complete({"model": change})["model"])
+    assert guess == size if not change else 0.5 < guess / size < 2
+
+
+def test_the_committed_rates_can_be_read():
+    assert estimate.read_rates()
+
+
+def test_rates_that_make_no_sense_are_one_sentence(tmp_path):
+    (tmp_path / "rates.json").write_text(json.dumps({"A": ROW | {"train_images_per_second": 0}}))
+    with pytest.raises(UserError, match="train_images_per_second of 'A' is 0"):
+        estimate.read_rates(tmp_path / "rates.json")
+
+
+def test_the_command_and_a_dry_run_print_the_plan(tmp_path, photographs, hawp, monkeypatch):
+    folder = checkout(tmp_path / "run")
+    config = configure(folder, photographs)
+    monkeypatch.chdir(folder)
+    code, text = hawp("plan", "--config", config, "rounds=1")
+    assert code == 0
+    assert "plan of tiny, rounds 0 to 1, 6 photographs" in text
+    run = snakemake(folder, "rounds=1", "-n")
+    assert run.returncode == 0, run.stderr
+    assert text.strip() in run.stderr
