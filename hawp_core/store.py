@@ -1,4 +1,4 @@
-"""What lies in exp-ssl/ and data-ssl/: found by its address, checked against its record, removed when nobody needs it."""
+"""What lies in exp-ssl/, data-ssl/ and reports/: found by its address, checked against its record, removed when nobody needs it."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from hawp_core.errors import UserError
 from hawp_core.files import read_json, sha256
 from hawp_core.lineage import KEY_LENGTH
 
-ROOTS = ("exp-ssl", "data-ssl")
+ROOTS = ("exp-ssl", "data-ssl", "reports")
 _KEY = re.compile(rf"^(?:evaluation-)?([0-9a-f]{{{KEY_LENGTH}}})(?:[-.].*)?$")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hawp_core import driver, lineage
 from hawp_core import settings as configuration
 from hawp_core.errors import UserError
+from hawp_core.estimate import describe, estimate, read_rates
 from hawp_core.planning import artifact, plan_run
 
 
@@ -37,16 +38,26 @@ COMPUTE = SETTINGS["compute"]
 
 def most_rounds():
     """The largest number of rounds that the command line or the configuration names."""
+    return max([SETTINGS["rounds"], *rounds_on_the_command_line()])
+
+
+def asked_rounds():
+    """The number of rounds of this run."""
+    return max(rounds_on_the_command_line(), default=SETTINGS["rounds"])
+
+
+def rounds_on_the_command_line():
     # Snakemake knows its targets only after this file is read; the command line is there already.
-    asked = [int(match[1]) for word in sys.argv[1:] if (match := re.fullmatch(r"rounds=(\d+)", word))]
-    return max([SETTINGS["rounds"], *asked])
+    return [int(match[1]) for word in sys.argv[1:] if (match := re.fullmatch(r"rounds=(\d+)", word))]
 
 
 # Killed drivers leave a lock and Slurm jobs behind: without this, the same command would not carry on.
 @sentence
 def prepare(executor, executor_settings):
-    """Before a run: clear what killed drivers left."""
+    """Before a run: clear what killed drivers left. Instead of one: say what it would cost."""
     if executor.common_settings.dryrun_exec:
+        planned = lineage.Chain(CHAIN.shapes, CHAIN.rounds[: asked_rounds() + 1])
+        print(describe(estimate(SETTINGS, planned), read_rates()), file=sys.stderr)
         return
     cleared = driver.claim(Path(".snakemake"), getattr(executor_settings, "jobname_prefix", None))
     if cleared:

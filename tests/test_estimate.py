@@ -97,7 +97,7 @@ def test_the_command_and_a_dry_run_print_the_plan(tmp_path, photographs, hawp, m
     folder = checkout(tmp_path / "run")
     config = configure(folder, photographs)
     monkeypatch.chdir(folder)
-    code, text = hawp("plan", "--config", config, "rounds=1")
+    code, text = hawp("plan", "rounds=1", "--config", config)
     assert code == 0
     assert "plan of tiny, rounds 0 to 1, 6 photographs" in text
     run = snakemake(folder, "rounds=1", "-n")

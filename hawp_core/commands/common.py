@@ -126,6 +126,30 @@ def load_settings(path: Path) -> tuple[dict, Recipe | None]:
     return configuration.complete(given, path), None
 
 
+def add_run(parser: argparse.ArgumentParser, config: str = "the run's configuration, and files that change it") -> None:
+    """Options that name a run, as `named_run` reads them."""
+    parser.add_argument(
+        "--config", nargs="+", default=[str(DEFAULT_CONFIG)], metavar="FILE", help=f"{config} [config/config.yaml]"
+    )
+    parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="this many real rounds [from the config]")
+
+
+def named_run(args: argparse.Namespace) -> tuple[list[Path], int | None]:
+    """The configuration files, and the number of rounds or None, wherever on the line `rounds=N` stands.
+
+    Raises:
+        UserError: something else than rounds=N.
+    """
+    words = [word for word in args.config if word.startswith("rounds=")] + ([args.rounds] if args.rounds else [])
+    files = [Path(word) for word in args.config if not word.startswith("rounds=")] or [DEFAULT_CONFIG]
+    if not words:
+        return files, None
+    name, _, number = words[-1].partition("=")
+    if name != "rounds" or not number.isdecimal():
+        raise UserError(f"{words[-1]!r} is not of the form rounds=N, such as rounds=3.")
+    return files, int(number)
+
+
 def merged_settings(paths: list[Path]) -> dict:
     """Settings from a configuration file and others laid over it, as Snakemake's --configfile lays them.
 

@@ -14,15 +14,9 @@ say which setting, photograph or stage version makes two addresses differ."""
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument(
-        "--config",
-        type=Path,
-        nargs="+",
-        default=[common.DEFAULT_CONFIG],
-        metavar="FILE",
-        help="the run's configuration, and files that change it; with --gc every file is a run of its own [config/config.yaml]",
+    common.add_run(
+        parser, "the run's configuration, and files that change it; with --gc every file is a run of its own"
     )
-    parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="show this many real rounds [from the config]")
     parser.add_argument("--why", nargs=2, metavar=("KEY", "OTHER"), help="say what makes two addresses differ")
     parser.add_argument("--gc", action="store_true", help="list what no run of the given configurations needs")
     parser.add_argument("--delete", action="store_true", help="with --gc: remove it")
@@ -47,10 +41,11 @@ def _collect(args: argparse.Namespace) -> None:
     from hawp_core.progress import log
 
     needed: set[str] = set()
-    for config in args.config:
-        needed |= {
-            recipe.key for recipe in plan_run(common.load_settings(config)[0], parse_rounds(args.rounds)).recipes
-        }
+    files, rounds = common.named_run(args)
+    for file in files:
+        chain = plan_run(common.load_settings(file)[0], rounds)
+        needed |= {recipe.key for recipe in chain.recipes}
+        needed |= {lineage.report_recipe(chain, number).key for number in range(len(chain.rounds))}
     total = 0
     for key, paths in store.unneeded(needed).items():
         for path in paths:
@@ -61,27 +56,13 @@ def _collect(args: argparse.Namespace) -> None:
     log.info("%.1f MB %s", total / 1e6, "removed" if args.delete else "could be removed with --delete")
 
 
-def parse_rounds(text: str | None) -> int | None:
-    """The number in an argument of the form rounds=N; None where there is none.
-
-    Raises:
-        UserError: another form.
-    """
-    if text is None:
-        return None
-    name, _, number = text.partition("=")
-    if name != "rounds" or not number.isdecimal():
-        raise UserError(f"{text!r} is not of the form rounds=N, such as rounds=3.")
-    return int(number)
-
-
 def _show(args: argparse.Namespace) -> None:
     from tabulate import tabulate
 
     from hawp_core.planning import plan_run, state
 
-    settings = common.merged_settings(args.config)
-    chain = plan_run(settings, parse_rounds(args.rounds))
+    files, rounds = common.named_run(args)
+    chain = plan_run(common.merged_settings(files), rounds)
     rows = []
     numbers = {id(recipe): r.number for r in chain.rounds for recipe in (r.train, r.export, r.evaluate)}
     for recipe in chain.recipes:

@@ -6,7 +6,6 @@ from pathlib import Path
 from hawp_core import lineage
 from hawp_core import settings as configuration
 from hawp_core.commands import common
-from hawp_core.commands.lineage import parse_rounds
 from hawp_core.errors import UserError
 
 HELP = "print the table of rounds and draw the figures of the report"
@@ -17,13 +16,7 @@ are left out. `snakemake --report report.html` puts the same figures into one fi
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument(
-        "--config", type=Path, nargs="+", default=[common.DEFAULT_CONFIG], metavar="FILE",
-        help="the run's configuration and files that change it, or the report's recipe [config/config.yaml]",
-    )  # fmt: skip
-    parser.add_argument(
-        "rounds", nargs="?", metavar="rounds=N", help="report on this many real rounds [from the config]"
-    )
+    common.add_run(parser, "the run's configuration and files that change it, or the report's recipe")
     parser.add_argument("--table", action="store_true", help="print the table only, draw nothing")
     parser.add_argument("--dest", type=Path, metavar="FOLDER", help="where to write [reports/NAME/KEY]")
     common.add_expect(parser)
@@ -36,11 +29,12 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.progress import log
     from hawp_core.report import as_text, finished, planned, rows
 
-    recipe = _recipe(args)
+    files, number = common.named_run(args)
+    recipe = _recipe(files)
     if recipe:
         shapes, wanted = planned(recipe)
     else:
-        chain = plan_run(common.merged_settings(args.config), parse_rounds(args.rounds))
+        chain = plan_run(common.merged_settings(files), number)
         recipe, shapes, wanted = lineage.report_recipe(chain, len(chain.rounds) - 1), chain.shapes, chain.rounds
     common.check_expected(recipe, args.expect)
     rounds = finished(wanted)
@@ -60,14 +54,14 @@ def run(args: argparse.Namespace) -> None:
         log.info("figures, tables:  %s", folder)
 
 
-def _recipe(args: argparse.Namespace) -> lineage.Recipe | None:
+def _recipe(files: list[Path]) -> lineage.Recipe | None:
     """The report's recipe, where --config gives one; None where it gives a configuration."""
-    if configuration.read_yaml(args.config[0]).get("format") != lineage.RECIPE_FORMAT:
+    if configuration.read_yaml(files[0]).get("format") != lineage.RECIPE_FORMAT:
         return None
-    recipe = lineage.read_recipe(args.config[0])
-    if recipe.stage != "report" or len(args.config) > 1:
+    recipe = lineage.read_recipe(files[0])
+    if recipe.stage != "report" or len(files) > 1:
         raise UserError(
-            f"{args.config[0]} is a recipe of the stage '{recipe.stage}': give configurations, or one report's recipe."
+            f"{files[0]} is a recipe of the stage '{recipe.stage}': give configurations, or one report's recipe."
         )
     return recipe
 

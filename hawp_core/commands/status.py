@@ -3,10 +3,9 @@
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from hawp_core.commands import common
-from hawp_core.commands.lineage import duration, parse_rounds
+from hawp_core.commands.lineage import duration
 
 HELP = "watch a run: what works, images done, images a second, time left"
 DESCRIPTION = """Show every step of a run: what works on it, images done of total, images a second, time left and the
@@ -17,11 +16,7 @@ CLEAR = "\033[H\033[2J"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument(
-        "--config", type=Path, nargs="+", default=[common.DEFAULT_CONFIG], metavar="FILE",
-        help="the run's configuration, and files that change it [config/config.yaml]",
-    )  # fmt: skip
-    parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="show this many real rounds [from the config]")
+    common.add_run(parser)
     parser.add_argument(
         "--watch", type=common.positive(float), metavar="SECONDS", help="look again and again, until all is done"
     )
@@ -32,7 +27,8 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.planning import plan_run
     from hawp_core.watching import activities
 
-    chain = plan_run(common.merged_settings(args.config), parse_rounds(args.rounds))
+    files, rounds = common.named_run(args)
+    chain = plan_run(common.merged_settings(files), rounds)
     while True:
         found = list(activities(chain))
         print(f"{CLEAR if args.watch and sys.stdout.isatty() else ''}{table(found)}", flush=True)
