@@ -4,6 +4,7 @@ The driver is the `snakemake` process that submits jobs. Killed with SIGKILL or 
 which would stop the next one, and its Slurm jobs, which would go on and keep the next one's jobs waiting for them.
 """
 
+import base64
 import contextlib
 import fcntl
 import os
@@ -91,6 +92,8 @@ def _clear(folder: Path, job_name: str | None) -> list[str]:
         lock.unlink(missing_ok=True)
     if locks:
         cleared.append("its lock is removed")
+    for path in unfinished(folder):
+        path.unlink(missing_ok=True)
     orphans = _submitted(job_name) if job_name is not None else []
     if orphans:
         _ask("scancel", *orphans)
@@ -99,6 +102,25 @@ def _clear(folder: Path, job_name: str | None) -> list[str]:
             time.sleep(1)
         cleared.append(f"its Slurm jobs {', '.join(orphans)} are cancelled")
     return cleared
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Files of the working folder that Snakemake began and, being killed, did not see finished.
+
+    Snakemake makes such files anew, but where their readers take them as `ancient`, it plans nothing after them
+    (version 9.27.1: a forced job hides the missing outputs downstream, and an ancient input that exists brings no
+    reader back). Once they are removed, they are missing, and all is planned. What they were made from is kept.
+    """
+    found = []
+    for marker in (folder / "incomplete").rglob("*"):
+        if marker.is_file():
+            # Snakemake's name of a marker: the path in URL-safe base64, in parts that a file system takes.
+            encoded = "".join(part.removeprefix("@") for part in marker.relative_to(folder / "incomplete").parts)
+            with contextlib.suppress(ValueError):
+                path = Path(base64.urlsafe_b64decode(encoded).decode())
+                if not path.is_absolute() and ".." not in path.parts and path.is_file():
+                    found.append(path)
+    return found
 
 
 def _submitted(job_name: str) -> list[str]:

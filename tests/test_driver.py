@@ -1,6 +1,7 @@
 """One living driver, and nothing left of dead ones. What needs a Slurm is in tests/slurm/test_workflow.py."""
 
 import asyncio
+import base64
 import os
 import subprocess
 import sys
@@ -141,3 +142,19 @@ def test_a_dry_run_touches_neither_lock_nor_jobs(tmp_path, photographs):
         assert "the last run was killed" not in run.stderr
         assert locks(folder) == ["0.output.lock"]
         assert not os.path.exists(folder / ".snakemake" / "driver.lock")
+
+
+def test_what_a_killed_driver_left_unfinished_is_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    long = "data-ssl/" + "n" * 200 + "/a.h5"
+    for name in ("data-ssl/b c.h5", long):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("half noted")
+        encoded = base64.urlsafe_b64encode(name.encode()).decode()
+        parts = [encoded[i : i + 254] for i in range(0, len(encoded), 254)]
+        marker = Path(".snakemake/incomplete", *(f"@{part}" for part in parts[:-1]), parts[-1])
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text("{}")
+    Path("data-ssl/other.h5").write_text("finished")
+    driver.claim(Path(".snakemake"))
+    assert [path.name for path in Path("data-ssl").rglob("*.h5")] == ["other.h5"]

@@ -4,6 +4,7 @@ The profile is the committed one but for the seconds between two questions to Sl
 replaced by the tiny one, as users put theirs there: the command is the literal one.
 """
 
+import asyncio
 import itertools
 import os
 import re
@@ -14,12 +15,15 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 from cluster import NODES, Cluster, wait_until
+from snakemake_executor_plugin_slurm import job_status_query
 from test_workflow import checkout, configure
 
+from hawp_core import driver
 from hawp_core.checkpoint import load_state
 from hawp_core.files import read_json
 
@@ -27,9 +31,12 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 BIN = Path(sys.executable).parent
 PATIENCE = 240  # seconds that a job may take to be submitted, to start and to get to work on a busy machine
 
-# Long enough to be hit again and again: 24 steps an epoch; 20 photographs a shard with 61 views each.
+# Long enough to be hit again and again, also where Slurm takes half a minute to notice that the time is over: 24 steps
+# an epoch; photographs with 61 views.
+PER_SHARD = 30
 SHAPES = {"train": 12, "validation": 1, "canvas": [120, 160]}
-LONG = {"synthetic": {"epochs": 30, "batch_size": 4, "base_lr": 0.001, "steps": [20]}}
+STEPS = 24 * 60
+LONG = {"synthetic": {"epochs": 60, "batch_size": 4, "base_lr": 0.001, "steps": [40]}}
 SLOW = {"views": 60, "min_score": 0.0}
 
 
@@ -40,6 +47,7 @@ class Run:
         self.cluster, self.folder = cluster, folder
         self.command = ["snakemake", "--profile", "slurm", f"rounds={rounds}"]
         self.driver: subprocess.Popen | None = None
+        self.labelled: dict[str, int] = {}
         checkout(folder)
         for name in ("config", "profiles", "slurm"):
             original = (folder / name).resolve()
@@ -84,6 +92,10 @@ class Run:
         rows = [line.split("|") for line in lines]
         return {job: node for job, node, what, where in rows if what.startswith(f"rule_{rule}_") and where == self.at}
 
+    def minutes(self, job: str) -> int:
+        """The time limit of a job, below an hour."""
+        return int(self.cluster.run("squeue", "--noheader", f"--jobs={job}", "--format=%l").partition(":")[0])
+
     @property
     def at(self) -> str:
         return str(self.folder)
@@ -111,25 +123,34 @@ class Run:
         self.wait(saved, "a saved state")
         return job, node, load_state(next(self.folder.glob("exp-ssl/*/*/resume.pth")))["at"]["step"]
 
-    def labelling(self) -> dict[str, tuple[str, str, int]]:
-        """Wait for both shards to be at work; returns each job's node, shard and number of photographs labelled."""
+    def labelling(self, count: int) -> dict[str, tuple[str, str]]:
+        """Wait for so many shards to be at work at once; returns each job's node and shard.
+
+        How many photographs each has labelled by then is noted in `labelled`.
+        """
         self.start()
-        found = {}
+        before = self._labelled()
+        at_work: dict[str, tuple[str, str]] = {}
 
-        def both() -> bool:
-            for job, node in self.running("export_shard").items():
-                [log] = self.folder.glob(f"logs/slurm/rule_export_shard/*/{job}.log")
-                shard = re.search(r"_(\d{5})_(\d{5})$", log.parent.name)
-                for journal in self.folder.glob(f"data-ssl/*/*-shards/{shard[1]}-of-{shard[2]}.h5.work/*.jsonl"):
-                    lines = journal.read_bytes().count(b"\n")
-                    if lines > found.get(job, ("", "", lines))[2]:
-                        self.moving.add(job)
-                    found[job] = (node, f"{shard[1]}-of-{shard[2]}.h5", lines)
-            return len(self.moving & self.running("export_shard").keys()) == 2
+        def met() -> bool:
+            now, running = self._labelled(), self.running("export_shard")
+            for job, node in running.items():
+                for log in self.folder.glob(f"logs/slurm/rule_export_shard/*/{job}.log"):
+                    shard = "-of-".join(log.parent.name.split("_")[-2:])
+                    if now.get(shard, 0) > before.get(shard, 0):
+                        at_work[job] = (node, shard)
+            for job in at_work.keys() - running.keys():
+                del at_work[job]
+            return len(at_work) >= count
 
-        self.moving: set[str] = set()
-        self.wait(both, "two shards at work")
-        return {job: found[job] for job in self.moving & self.running("export_shard").keys()}
+        self.wait(met, f"{count} shards at work")
+        self.labelled |= self._labelled()
+        return at_work
+
+    def _labelled(self) -> dict[str, int]:
+        """Photographs in the journal of each shard."""
+        journals = self.folder.glob("data-ssl/*/*-shards/*.h5.work/*.jsonl")
+        return {path.parent.name.removesuffix(".h5.work"): path.read_bytes().count(b"\n") for path in journals}
 
     def logs(self, rule: str) -> dict[str, str]:
         """The text of each job's log, by job."""
@@ -149,9 +170,9 @@ class Run:
 
 @pytest.fixture(scope="module")
 def many(photographs, tmp_path_factory) -> Path:
-    """A folder of 40 photographs."""
+    """A folder of photographs for two shards."""
     folder = tmp_path_factory.mktemp("many")
-    for i in range(40):
+    for i in range(2 * PER_SHARD):
         shutil.copy(photographs / "a.jpg", folder / f"{i:02d}.jpg")
     return folder
 
@@ -169,7 +190,7 @@ def calm(cluster: Cluster, photographs, tmp_path_factory) -> Iterator[Run]:
 def test_two_rounds_run_with_a_gpu_for_each_job_that_computes(calm: Run):
     for n in range(3):
         assert len(list(calm.folder.glob(f"exp-ssl/tiny-round{n}/*/model-*.pth"))) == 1
-        assert len(list(calm.folder.glob(f"exp-ssl/tiny-round{n}/*/evaluation-*[0-9a-f].json"))) == 1
+        assert len(list(calm.folder.glob(f"exp-ssl/tiny-round{n}/*/evaluation-????????????????.json"))) == 1
         assert len(list(calm.folder.glob(f"data-ssl/tiny-round{n}/*-model-*.h5"))) == 1
     assert len(list(calm.folder.glob("reports/tiny/*/rounds.html"))) == 1
     jobs = {
@@ -204,9 +225,9 @@ def test_the_second_call_has_nothing_to_do(calm: Run):
 def rough(cluster: Cluster, calm: Run, many: Path, tmp_path_factory) -> Iterator[Run]:
     """A run that everything happens to: each of the tests below takes it as it is and lets it go on.
 
-    It has the shapes of the calm one, a training of 720 steps, and two shards of 20 photographs.
+    It has the shapes of the calm one, a long training, and two shards of photographs.
     """
-    compute = {"shard_size": 20, "shape_shard_size": 100}
+    compute = {"shard_size": PER_SHARD, "shape_shard_size": 100}
     folder = tmp_path_factory.mktemp("rough") / "run"
     run = Run(cluster, folder, 0, many, compute=compute, train=LONG, export=SLOW)
     for name in ("recipes", "data-ssl"):
@@ -220,7 +241,7 @@ def test_a_training_that_is_asked_to_stop_loses_no_step(rough: Run):
     before = len(rough.resumed())
     rough.cluster.run("scancel", "--signal=TERM", job)
     step = rough.wait_until_resumed(before + 1)
-    assert f"stopped by SIGTERM; step {step} of 720 is saved" in rough.logs("train")[job]
+    assert f"stopped by SIGTERM; step {step} of {STEPS} is saved" in rough.logs("train")[job]
     assert rough.cluster.record(job)[-1]["State"] == "FAILED"
 
 
@@ -250,52 +271,51 @@ def test_a_killed_driver_is_followed_by_one_that_ends_its_jobs(rough: Run):
 def test_a_training_that_runs_out_of_time_gets_more(rough: Run):
     job, _, saved = rough.training()
     before = len(rough.resumed())
+    granted = rough.minutes(job)
     # Slurm's shortest limit is a minute; this is how its owner lets a job run out of time earlier.
     soon = datetime.now() + timedelta(seconds=2)
     rough.cluster.run("scontrol", "update", f"JobId={job}", f"EndTime={soon:%Y-%m-%dT%H:%M:%S}")
     assert rough.wait_until_resumed(before + 1) >= saved
     assert rough.cluster.record(job)[-1]["State"] == "TIMEOUT"
     [again] = rough.running("train")
-    limit = rough.cluster.run("squeue", "--noheader", f"--jobs={again}", "--format=%l").strip()
-    assert limit == "20:00"
+    assert rough.minutes(again) > granted
 
 
-def test_a_cancelled_shard_and_one_whose_node_went_down_are_finished(rough: Run):
-    shards = rough.labelling()
-    cancelled, lost = shards
-    node = shards[lost][0]
+def test_a_cancelled_shard_and_one_whose_node_went_down_begin_again(rough: Run):
+    (cancelled, _), (lost, (node, _)) = rough.labelling(2).items()
     rough.cluster.run("scancel", cancelled)
     rough.cluster.set_node(node, "down")
     rough.cluster.wait(cancelled, "CANCELLED")
     rough.cluster.wait(lost, "PENDING", "RUNNING")
     rough.cluster.set_node(node, "resume")
-    again = rough.labelling()
-    assert lost in again
-    assert cancelled not in again
-    counts = {shard: count for _, shard, count in again.values()}
-    assert all(counts[shard] > count for _, shard, count in shards.values())
+    rough.wait(lambda: len(rough.logs("export_shard")) == 3, "a new job for the cancelled one")
     assert "NODE_FAIL" in [row["State"] for row in rough.cluster.sacct(f"--jobs={lost}")]
 
 
 def test_a_lost_terminal_is_followed_by_a_run_that_finishes(rough: Run):
-    shards = rough.labelling()
+    rough.labelling(1)
     rough.driver.send_signal(signal.SIGHUP)
     rough.driver.wait(timeout=60)
     said = len(rough.said)
     rough.finish()
     assert "the last run was killed" in rough.said[said:]
+
+
+def test_no_photograph_was_labelled_twice(rough: Run):
     logs = "\n".join(rough.logs("export_shard").values())
-    for _, shard, count in shards.values():
-        labelled, earlier = re.findall(rf"{shard}: (\d+) photographs labelled \((\d+) of them earlier\)", logs)[-1]
-        assert int(labelled) == 20
-        assert count <= int(earlier) <= 20
+    assert len(rough.labelled) == 2
+    for shard, count in rough.labelled.items():
+        ends = re.findall(rf"{shard}\.h5: (\d+) photographs labelled \((\d+) of them earlier\)", logs)
+        labelled, earlier = map(int, ends[-1])
+        assert labelled == PER_SHARD
+        assert 0 < count <= earlier
 
 
 def test_in_the_end_all_is_there_once(rough: Run):
     rough.finish()
     assert "Nothing to be done" in rough.said[-2000:]
     [record] = rough.folder.glob("exp-ssl/tiny-round0/*/lineage.json")
-    assert read_json(record)["counts"]["steps"] == 720
+    assert read_json(record)["counts"]["steps"] == STEPS
     [config] = rough.folder.glob("data-ssl/tiny-round0/*-model-*.yaml")
     assert yaml.safe_load(config.read_text())["kind"] == "photographs"
     assert rough.resumed() == sorted(rough.resumed())
@@ -307,3 +327,31 @@ def test_no_two_trainings_ever_ran_at_once(rough: Run):
     assert len(spans) >= 5
     assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
     assert "waiting for" not in "".join(rough.logs("train").values())
+
+
+def test_ends_that_the_plugin_waits_for_are_ends(cluster: Cluster, monkeypatch):
+    spot = cluster.sbatch(
+        "sleep 600", "--gpus=1", "--nodelist=node1", "--partition=spot", "--requeue", "--job-name=run"
+    )
+    cancelled = cluster.sbatch("sleep 600", "--job-name=run")
+    for job in (spot, cancelled):
+        cluster.wait(job, "RUNNING")
+    cluster.sbatch("true", "--gpus=1", "--nodelist=node1", "--partition=urgent")
+    cluster.run("scancel", cancelled)
+    cluster.wait(spot, "PREEMPTED")
+    cluster.record(cancelled)
+    plugin = ModuleType("plugin")
+    plugin.query_job_status = job_status_query.query_job_status
+    for name in ("PATH", "SLURM_CONF"):
+        monkeypatch.setenv(name, cluster.env[name])
+    ask = {
+        "squeue": job_status_query.query_job_status_squeue("run"),
+        "sacct": job_status_query.query_job_status_sacct("run"),
+    }
+    said = {name: asyncio.run(plugin.query_job_status(command, None))[0] for name, command in ask.items()}
+    assert said["squeue"] == {spot: "PREEMPTED", cancelled: "CANCELLED"}
+    assert said["sacct"] == {spot: "PREEMPTED", cancelled: "CANCELLED by 0"}
+    driver.understand_every_end(plugin)
+    for command in ask.values():
+        found, _ = asyncio.run(plugin.query_job_status(command, None))
+        assert found == {spot: "CANCELLED", cancelled: "CANCELLED"}
