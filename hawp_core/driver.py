@@ -51,8 +51,8 @@ def claim(folder: Path, job_name: str | None = None) -> list[str]:
 
     Every driver holds a shared lock on a file as long as it lives; who gets that lock alone knows that no other
     driver lives, on this machine or, where the file system shares locks, on another. Then Snakemake's lock files are
-    removed and jobs that a dead driver submitted from this folder are cancelled and waited for. With another driver
-    alive nothing is touched, and Snakemake's own lock decides.
+    removed, jobs that a dead driver submitted from this folder are cancelled and waited for, and results whose end it
+    did not see are removed (`unfinished`). With another driver alive nothing is touched, and Snakemake's own lock decides.
 
     Args:
         folder: Snakemake's folder of state, `.snakemake`.
@@ -92,8 +92,6 @@ def _clear(folder: Path, job_name: str | None) -> list[str]:
         lock.unlink(missing_ok=True)
     if locks:
         cleared.append("its lock is removed")
-    for path in unfinished(folder):
-        path.unlink(missing_ok=True)
     orphans = _submitted(job_name) if job_name is not None else []
     if orphans:
         _ask("scancel", *orphans)
@@ -101,6 +99,9 @@ def _clear(folder: Path, job_name: str | None) -> list[str]:
         while time.monotonic() < end and set(orphans) & set(_submitted(job_name)):
             time.sleep(1)
         cleared.append(f"its Slurm jobs {', '.join(orphans)} are cancelled")
+    # After the jobs have ended: one of them may have put its result into place just now.
+    for path in unfinished(folder):
+        path.unlink(missing_ok=True)
     return cleared
 
 

@@ -32,7 +32,7 @@ SIDE = 64
 # Lines of each image: batches of one step, the second one without any line, others that two processes share unequally.
 BATCHES = {"lines": [3, 2, 5, 1], "no lines": [0, 0, 0, 0], "some": [0, 4, 0, 2, 3], "fewer than processes": [3]}
 # 16 shapes: steps of 11 images (6 and 5) and of 5 (3 and 2).
-CURVE = {"epochs": 3, "batch_size": 11, "base_lr": 0.001, "steps": [2]}
+CURVE = {"epochs": 2, "batch_size": 11, "base_lr": 0.001, "steps": [1]}
 PATIENCE = 150
 
 
@@ -178,9 +178,9 @@ def test_the_first_step_is_that_of_one_process(reports, name, rank):
 def test_the_loss_curve_is_that_of_one_process(reports):
     one, two = (read_metrics(folder / "metrics.jsonl") for folder in reports)
     curves = [[row["loss"] for row in rows if "loss" in row] for rows in (one, two)]
-    assert len(curves[0]) == 6
+    assert len(curves[0]) == 4
     assert curves[1] == pytest.approx(curves[0], rel=5e-3)
-    assert [row["epoch"] for row in two if "sAP10" in row] == [0, 1, 2, 3]
+    assert [row["epoch"] for row in two if "sAP10" in row] == [0, 1, 2]
     models = [load_checkpoint(folder / "model.pth")[0].state_dict() for folder in reports]
     assert models[0].keys() == models[1].keys()
 

@@ -1,4 +1,4 @@
-"""One living driver, and nothing left of dead ones. What needs a Slurm is in tests/slurm/test_workflow.py."""
+"""One living driver, and nothing left of dead ones. What needs a Slurm is in tests/slurm/test_rounds.py."""
 
 import asyncio
 import base64
