@@ -132,9 +132,10 @@ class Loader:
         augmentation: what is done to the images, or None.
         workers: processes that read and prepare; 0 does it in this one.
         rank, world: this process among those that train together; it gets its share of every batch.
-        training: samples come in a new order each epoch, and a last batch that would leave a process with a single
-            sample, which batch normalisation cannot use, is left out unless it is the only batch. Otherwise samples
-            come in the order of the set, all of them.
+        training: samples come in a new order each epoch, and a last batch of a single sample, which batch
+            normalisation cannot use, is left out unless it is the only batch: the number of processes changes nothing.
+            A process for which a short last batch has no sample gets its first one, which must not count. Otherwise
+            samples come in the order of the set, all of them.
         pin_memory: put batches in page-locked memory, for CUDA.
 
     Raises:
@@ -178,8 +179,8 @@ class Loader:
     def batches_per_epoch(self) -> int:
         """Batches in an epoch, the same for each process."""
         whole, rest = divmod(len(self.dataset), self.batch_size)
-        least = min(2, self.batch_size // self.world) if self.training and whole else 1
-        return whole + (rest // self.world >= least)
+        least = min(2, self.batch_size) if self.training and whole else 1
+        return whole + (rest >= least)
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[RawBatch]:
         """The batches of an epoch, from number `start_batch` on.
@@ -193,7 +194,8 @@ class Loader:
         if self.training:
             order = np.random.default_rng([ORDER_KEY, self.seed, epoch]).permutation(order)
         starts = range(start_batch * self.batch_size, self.batches_per_epoch * self.batch_size, self.batch_size)
-        shares = [order[start : start + self.batch_size][self.rank :: self.world].tolist() for start in starts]
+        batches = [order[start : start + self.batch_size].tolist() for start in starts]
+        shares = [batch[self.rank :: self.world] or batch[:1] for batch in batches]
         self._schedule.batches = [[(epoch, index) for index in share] for share in shares]
         return self._run()
 

@@ -1,5 +1,6 @@
 """The settings of a run: one schema with described defaults, and one clear sentence for each mistake."""
 
+import contextlib
 import copy
 import math
 from pathlib import Path
@@ -48,7 +49,7 @@ def complete(given: dict, source: Path | str = "the configuration") -> dict:
         UserError: an unknown setting, a wrong type, or a value out of range.
     """
     rules = schema()
-    given = _with_numbers(rules, given)
+    given = _with_values(rules, given)
     for error in sorted(
         jsonschema.Draft202012Validator(rules).iter_errors(given), key=lambda e: list(map(str, e.path))
     ):
@@ -58,19 +59,30 @@ def complete(given: dict, source: Path | str = "the configuration") -> dict:
     return settings
 
 
-def _with_numbers(rules: dict, given: object) -> object:
-    """`given` with numbers like 4e-4, which YAML 1.1 takes for text, as numbers; not finite ones become text."""
-    if isinstance(given, dict) and "properties" in rules:
-        return {name: _with_numbers(rules["properties"].get(name, {}), value) for name, value in given.items()}
-    if rules.get("type") == "number":
-        if isinstance(given, str):
-            try:
-                given = float(given)
-            except ValueError:
-                return given
-        if isinstance(given, float) and not math.isfinite(given):
-            return str(given)
+def _with_values(rules: dict, given: object) -> object:
+    """`given` with text that stands for numbers, switches or lists as those; numbers that are not finite as text.
+
+    YAML 1.1 takes 4e-4 for text, and Snakemake hands on what is nested in `--config` as text.
+    """
+    if isinstance(given, dict):
+        return {name: _with_values(rules.get("properties", {}).get(name, {}), value) for name, value in given.items()}
+    if isinstance(given, list):
+        return [_with_values(rules.get("items", {}), value) for value in given]
+    if isinstance(given, str) and rules.get("type") in ("number", "integer", "boolean", "array"):
+        given = _meant(given)
+    if isinstance(given, float) and not math.isfinite(given):
+        return str(given)
     return given
+
+
+def _meant(text: str) -> object:
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        return float(text)
+    with contextlib.suppress(yaml.YAMLError):
+        return yaml.safe_load(text)
+    return text
 
 
 def _with_defaults(rules: dict, given: dict) -> dict:

@@ -121,7 +121,7 @@ CASES = {
     "a shard beyond the last": (lambda: label("--shard", "4/4"), ["'4/4'", "I below N"]),
     "no number": (lambda: train("--epochs", "many"), ["'many'", "positive whole number"]),
     "an unknown address": (lambda: ["lineage", "--why", "abc", "def"], ["'abc'"]),
-    "not rounds": (lambda: ["lineage", "--config", TINY, "round=3"], ["'round=3'", "rounds=3"]),
+    "not rounds": (lambda: ["lineage", "round=3"], ["'round=3'", "rounds=3"]),
 }  # fmt: skip
 
 

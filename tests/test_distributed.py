@@ -31,8 +31,8 @@ from hawp_core.training import Schedule, Trainer, read_metrics
 SIDE = 64
 # Lines of each image: batches of one step, the second one without any line, others that two processes share unequally.
 BATCHES = {"lines": [3, 2, 5, 1], "no lines": [0, 0, 0, 0], "some": [0, 4, 0, 2, 3], "fewer than processes": [3]}
-# 16 shapes: steps of 11 images (6 and 5) and of 5 (3 and 2).
-CURVE = {"epochs": 2, "batch_size": 11, "base_lr": 0.001, "steps": [1]}
+# 16 shapes: steps of 13 images (7 and 6) and of 3 (2 and 1).
+CURVE = {"epochs": 2, "batch_size": 13, "base_lr": 0.001, "steps": [1]}
 PATIENCE = 150
 
 

@@ -1,6 +1,5 @@
 """Kill anything at any moment: the same command carries on, and ends in the same bits."""
 
-import json
 import os
 import random
 import re
@@ -17,8 +16,6 @@ from test_workflow import checkout, configure, labels
 from hawp_core.checkpoint import load_checkpoint
 
 KILLS = 20
-# A run of two rounds takes this many jobs; a killed driver may miss that the last one was done.
-PATIENCE = 60
 
 
 def start(folder: Path) -> subprocess.Popen:
@@ -68,45 +65,55 @@ def weights(folder: Path) -> dict:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_twenty_kills_lose_nothing(tmp_path, photographs):
-    whole, killed = checkout(tmp_path / "whole"), checkout(tmp_path / "killed")
-    for folder in (whole, killed):
-        configure(folder, photographs, train={"real": {"epochs": 2, "batch_size": 4, "flips": 1}})
+    changes = {"train": {"real": {"epochs": 2, "batch_size": 4, "flips": 1}}}
+    whole = checkout(tmp_path / "whole")
+    configure(whole, photographs, **changes)
     began = time.monotonic()
     finish(whole)
     usual = time.monotonic() - began
 
     choose = random.Random(4)
-    kills = 0
+    kills, runs = 0, []
     while kills < KILLS:
-        driver = start(killed)
-        # Moments are drawn over the whole run, so that every stage is hit; what is done makes each run shorter.
-        time.sleep(choose.uniform(0.05, 0.25) * usual)
-        if driver.poll() is not None:
-            assert driver.returncode == 0
-            break
-        members = family(driver.pid)
-        # All at once, as when a machine goes down; or the driver alone, whose job goes on without it.
-        kill(members if choose.random() < 0.7 else [driver.pid])
-        driver.wait()
-        kills += 1
-    finish(killed)
+        killed = checkout(tmp_path / f"killed-{len(runs)}")
+        configure(killed, photographs, **changes)
+        runs.append(killed)
+        # Short runs and long ones: the early stages are hit, and the late ones are reached.
+        while kills < KILLS and kill_once(killed, usual * choose.uniform(0.03, 0.2), choose.random() < 0.7):
+            kills += 1
+        finish(killed)
 
-    one, other = weights(whole), weights(killed)
-    assert one.keys() == other.keys()
-    for key in one:
-        assert all(torch.equal(one[key][name], other[key][name]) for name in one[key]), key
-    assert labels(whole) == labels(killed)
-    assert kills >= KILLS // 2, f"only {kills} kills fell into the run"
+    usual_jobs = finished(whole)
+    for killed in runs:
+        one, other = weights(whole), weights(killed)
+        assert one.keys() == other.keys()
+        for key in one:
+            assert all(torch.equal(one[key][name], other[key][name]) for name in one[key]), key
+        assert labels(whole) == labels(killed)
+        jobs = finished(killed)
+        for rule, count in usual_jobs.items():
+            # A job whose end the killed driver did not live to see finds its result, and ends once more.
+            assert count <= jobs[rule] <= count + 2, (rule, jobs, usual_jobs)
 
-    def finished(folder: Path) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for rule in re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", (folder / "said.txt").read_text()):
-            counts[rule] = counts.get(rule, 0) + 1
-        return counts
 
-    usual_jobs, jobs = finished(whole), finished(killed)
-    for rule, count in usual_jobs.items():
-        # A job whose end the driver did not live to see finds its result and ends again.
-        assert jobs[rule] <= count + 1, (rule, jobs, usual_jobs)
-    for record in killed.glob("exp-ssl/*/*/lineage.json"):
-        assert json.loads(record.read_text())["counts"]["steps"] > 0
+def kill_once(folder: Path, seconds: float, everything: bool) -> bool:
+    """Start a run and kill it after a while; whether it was still running.
+
+    Everything at once, as when a machine goes down; or the driver alone, whose jobs go on without it.
+    """
+    driver = start(folder)
+    time.sleep(seconds)
+    if driver.poll() is not None:
+        assert driver.returncode == 0, (folder / "said.txt").read_text()[-4000:]
+        return False
+    kill(family(driver.pid) if everything else [driver.pid])
+    driver.wait()
+    return True
+
+
+def finished(folder: Path) -> dict[str, int]:
+    """How often jobs of each rule ended, over all attempts."""
+    counts: dict[str, int] = {}
+    for rule in re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", (folder / "said.txt").read_text()):
+        counts[rule] = counts.get(rule, 0) + 1
+    return counts

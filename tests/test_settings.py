@@ -71,6 +71,17 @@ def test_numbers_written_without_a_point_are_numbers(tmp_path):
     assert settings.load(path)["train"]["real"]["base_lr"] == 4e-4
 
 
+def test_text_from_a_command_line_is_what_it_stands_for():
+    given = {
+        "rounds": "3",
+        "train": {"gpus": "2", "real": {"steps": ["4", "6"], "start": "previous"}},
+        "export": {"identity": "false"},
+    }
+    complete = settings.complete(given)
+    assert (complete["rounds"], complete["train"]["gpus"], complete["export"]["identity"]) == (3, 2, False)
+    assert complete["train"]["real"]["steps"] == [4, 6]
+
+
 def test_unreadable_yaml_is_one_sentence(tmp_path):
     for number, text in enumerate((b"a: [1", b"\xff\xfe\x00", b"- 1\n- 2")):
         path = tmp_path / f"{number}.yaml"

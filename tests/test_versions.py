@@ -84,7 +84,8 @@ def results() -> dict[str, dict[str, float]]:
 
 def test_stages_give_what_their_version_promises(workplace):
     stored = json.loads(STORED.read_text())
-    assert stored.keys() == lineage.STAGE_VERSIONS.keys()
+    # A report shows what the others made, and makes nothing that is consumed.
+    assert stored.keys() == lineage.STAGE_VERSIONS.keys() - {"report"}
     for stage, found in results().items():
         remedy = f"raise STAGE_VERSIONS['{stage}'] and run python tests/test_versions.py"
         assert stored[stage]["version"] == lineage.STAGE_VERSIONS[stage], remedy

@@ -67,8 +67,9 @@ class Run:
             env = self.cluster.env | {"PATH": f"{BIN}{os.pathsep}{self.cluster.env['PATH']}"}
             with open(self.folder / "said.txt", "a") as said:
                 self.driver = subprocess.Popen(
-                    self.command, cwd=self.folder, env=env, stdout=said, stderr=said, start_new_session=True
-                )
+                    self.command, cwd=self.folder, env=env, stdout=said, stderr=said, start_new_session=True,
+                    preexec_fn=_mind_the_terminal,
+                )  # fmt: skip
 
     def finish(self) -> None:
         """Let the driver come to its end, which is a good one."""
@@ -166,6 +167,11 @@ class Run:
     def wait_until_resumed(self, times: int) -> int:
         """Wait until a training carries on for the n-th time; returns the step after which it does."""
         return self.wait(lambda: len(self.resumed()) >= times and self.resumed(), "a training that carries on")[-1]
+
+
+def _mind_the_terminal() -> None:
+    """Let SIGHUP end the driver, also where the tests themselves were started with nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
