@@ -33,7 +33,7 @@ PATIENCE = 240  # seconds that a job may take to be submitted, to start and to g
 
 # Long enough to be hit again and again, also where Slurm takes half a minute to notice that the time is over: 24 steps
 # an epoch; photographs with 61 views.
-PER_SHARD = 30
+PER_SHARD = 120
 SHAPES = {"train": 12, "validation": 1, "canvas": [120, 160]}
 STEPS = 24 * 60
 LONG = {"synthetic": {"epochs": 60, "batch_size": 4, "base_lr": 0.001, "steps": [40]}}
@@ -47,7 +47,7 @@ class Run:
         self.cluster, self.folder = cluster, folder
         self.command = ["snakemake", "--profile", "slurm", f"rounds={rounds}"]
         self.driver: subprocess.Popen | None = None
-        self.labelled: dict[str, int] = {}
+        self.kept: dict[str, int] = {}
         checkout(folder)
         for name in ("config", "profiles", "slurm"):
             original = (folder / name).resolve()
@@ -125,16 +125,13 @@ class Run:
         return job, node, load_state(next(self.folder.glob("exp-ssl/*/*/resume.pth")))["at"]["step"]
 
     def labelling(self, count: int) -> dict[str, tuple[str, str]]:
-        """Wait for so many shards to be at work at once; returns each job's node and shard.
-
-        How many photographs each has labelled by then is noted in `labelled`.
-        """
+        """Wait for so many shards to be at work at once; returns each job's node and shard."""
         self.start()
-        before = self._labelled()
+        before = self.labelled()
         at_work: dict[str, tuple[str, str]] = {}
 
         def met() -> bool:
-            now, running = self._labelled(), self.running("export_shard")
+            now, running = self.labelled(), self.running("export_shard")
             for job, node in running.items():
                 for log in self.folder.glob(f"logs/slurm/rule_export_shard/*/{job}.log"):
                     shard = "-of-".join(log.parent.name.split("_")[-2:])
@@ -145,10 +142,9 @@ class Run:
             return len(at_work) >= count
 
         self.wait(met, f"{count} shards at work")
-        self.labelled |= self._labelled()
         return at_work
 
-    def _labelled(self) -> dict[str, int]:
+    def labelled(self) -> dict[str, int]:
         """Photographs in the journal of each shard."""
         journals = self.folder.glob("data-ssl/*/*-shards/*.h5.work/*.jsonl")
         return {path.parent.name.removesuffix(".h5.work"): path.read_bytes().count(b"\n") for path in journals}
@@ -289,6 +285,7 @@ def test_a_training_that_runs_out_of_time_gets_more(rough: Run):
 
 def test_a_cancelled_shard_and_one_whose_node_went_down_begin_again(rough: Run):
     (cancelled, _), (lost, (node, _)) = rough.labelling(2).items()
+    rough.kept = rough.labelled()
     rough.cluster.run("scancel", cancelled)
     rough.cluster.set_node(node, "down")
     rough.cluster.wait(cancelled, "CANCELLED")
@@ -309,8 +306,8 @@ def test_a_lost_terminal_is_followed_by_a_run_that_finishes(rough: Run):
 
 def test_no_photograph_was_labelled_twice(rough: Run):
     logs = "\n".join(rough.logs("export_shard").values())
-    assert len(rough.labelled) == 2
-    for shard, count in rough.labelled.items():
+    assert len(rough.kept) == 2
+    for shard, count in rough.kept.items():
         ends = re.findall(rf"{shard}\.h5: (\d+) photographs labelled \((\d+) of them earlier\)", logs)
         labelled, earlier = map(int, ends[-1])
         assert labelled == PER_SHARD
