@@ -351,10 +351,14 @@ def test_ends_that_the_plugin_waits_for_are_ends(cluster: Cluster, monkeypatch):
         "squeue": job_status_query.query_job_status_squeue("run"),
         "sacct": job_status_query.query_job_status_sacct("run"),
     }
-    said = {name: asyncio.run(plugin.query_job_status(command, None))[0] for name, command in ask.items()}
-    assert said["squeue"] == {spot: "PREEMPTED", cancelled: "CANCELLED"}
-    assert said["sacct"] == {spot: "PREEMPTED", cancelled: "CANCELLED by 0"}
+
+    def answer(command: str) -> dict[str, str]:
+        return asyncio.run(plugin.query_job_status(command, None))[0]
+
+    # Accounting leaves out what began in the present second.
+    wait_until(lambda: len(answer(ask["sacct"])) == 2, "both jobs in accounting")
+    assert answer(ask["squeue"]) == {spot: "PREEMPTED", cancelled: "CANCELLED"}
+    assert answer(ask["sacct"]) == {spot: "PREEMPTED", cancelled: "CANCELLED by 0"}
     driver.understand_every_end(plugin)
     for command in ask.values():
-        found, _ = asyncio.run(plugin.query_job_status(command, None))
-        assert found == {spot: "CANCELLED", cancelled: "CANCELLED"}
+        assert answer(command) == {spot: "CANCELLED", cancelled: "CANCELLED"}
