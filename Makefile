@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test test-slurm lint bench lock clean
+.PHONY: help setup run test test-slurm test-slurm-faults lint bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ test: $(READY)  ## Run the tests
 test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian's packages)
 	bash tests/slurm/install.sh
 	pytest -m "slurm and not slow" tests/slurm
+
+test-slurm-faults: $(READY)  ## Disturb a run on a real Slurm in every way: preemption, lost nodes, killed drivers (15 min)
+	bash tests/slurm/install.sh
+	pytest -m "slurm and slow" tests/slurm
 
 lint: $(READY)  ## Check style: ruff, snakefmt, snakemake --lint
 	ruff check .

@@ -43,9 +43,10 @@ def test_decoding_recovers_the_endpoints_of_the_nearest_segment(lines):
     second = np.sort(np.concatenate([distance, np.full_like(distance[:1], np.inf)]), axis=0)[1]
     nearest = distance.min(0)
     t = np.take_along_axis(along, owner[None], 0)[0]
-    # Degenerate: close to the segment the direction to it drowns in rounding, beyond its ends the foot is no
+    # Degenerate: close to a segment the slope to its far end drowns in the rounding of float32 (error about 2e-5 times
+    # length squared over distance), beyond its ends the foot is no
     # perpendicular, and where two segments are equally near either may win.
-    regular = (made.mask[0, 0].numpy() > 0) & (nearest > 0.1) & (t > 1e-3) & (t < 1 - 1e-3) & (second > nearest + 1e-3)
+    regular = (made.mask[0, 0].numpy() > 0) & (nearest > 0.35) & (t > 1e-3) & (t < 1 - 1e-3) & (second > nearest + 1e-3)
     expected = np.array(lines)[owner]
     swapped = expected[..., [2, 3, 0, 1]]
     error = np.minimum(np.abs(found - expected).max(-1), np.abs(found - swapped).max(-1))

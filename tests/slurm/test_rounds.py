@@ -238,6 +238,7 @@ def rough(cluster: Cluster, calm: Run, many: Path, tmp_path_factory) -> Iterator
     run.stop()
 
 
+@pytest.mark.slow
 def test_a_training_that_is_asked_to_stop_loses_no_step(rough: Run):
     job, _, _ = rough.training()
     before = len(rough.resumed())
@@ -247,6 +248,7 @@ def test_a_training_that_is_asked_to_stop_loses_no_step(rough: Run):
     assert rough.cluster.record(job)[-1]["State"] == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_preempted_training_carries_on_under_its_number(rough: Run):
     job, node, saved = rough.training()
     before = len(rough.resumed())
@@ -256,6 +258,7 @@ def test_a_preempted_training_carries_on_under_its_number(rough: Run):
     assert [row["State"] for row in rough.cluster.sacct(f"--jobs={job}")] == ["PREEMPTED", "RUNNING"]
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_followed_by_one_that_ends_its_jobs(rough: Run):
     job, _, saved = rough.training()
     before = len(rough.resumed())
@@ -270,6 +273,7 @@ def test_a_killed_driver_is_followed_by_one_that_ends_its_jobs(rough: Run):
     assert rough.cluster.record(job)[-1]["State"].startswith("CANCELLED")
 
 
+@pytest.mark.slow
 def test_a_training_that_runs_out_of_time_gets_more(rough: Run):
     job, _, saved = rough.training()
     before = len(rough.resumed())
@@ -283,6 +287,7 @@ def test_a_training_that_runs_out_of_time_gets_more(rough: Run):
     assert rough.minutes(again) > granted
 
 
+@pytest.mark.slow
 def test_a_cancelled_shard_and_one_whose_node_went_down_begin_again(rough: Run):
     (cancelled, _), (lost, (node, _)) = rough.labelling(2).items()
     rough.kept = rough.labelled()
@@ -295,6 +300,7 @@ def test_a_cancelled_shard_and_one_whose_node_went_down_begin_again(rough: Run):
     assert "NODE_FAIL" in [row["State"] for row in rough.cluster.sacct(f"--jobs={lost}")]
 
 
+@pytest.mark.slow
 def test_a_lost_terminal_is_followed_by_a_run_that_finishes(rough: Run):
     rough.labelling(1)
     rough.driver.send_signal(signal.SIGHUP)
@@ -304,6 +310,7 @@ def test_a_lost_terminal_is_followed_by_a_run_that_finishes(rough: Run):
     assert "the last run was killed" in rough.said[said:]
 
 
+@pytest.mark.slow
 def test_no_photograph_was_labelled_twice(rough: Run):
     logs = "\n".join(rough.logs("export_shard").values())
     assert len(rough.kept) == 2
@@ -314,6 +321,7 @@ def test_no_photograph_was_labelled_twice(rough: Run):
         assert 0 < count <= earlier
 
 
+@pytest.mark.slow
 def test_in_the_end_all_is_there_once(rough: Run):
     rough.finish()
     assert "Nothing to be done" in rough.said[-2000:]
@@ -324,6 +332,7 @@ def test_in_the_end_all_is_there_once(rough: Run):
     assert rough.resumed() == sorted(rough.resumed())
 
 
+@pytest.mark.slow
 def test_no_two_trainings_ever_ran_at_once(rough: Run):
     rows = rough.cluster.sacct(f"--jobs={','.join(rough.logs('train'))}")
     spans = sorted((row["Start"], row["End"]) for row in rows)
