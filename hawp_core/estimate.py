@@ -162,7 +162,7 @@ def describe(plan: Estimate, rates: dict[str, dict]) -> str:
         network = ", ".join(f"{name} {value}" for name, value in plan.network.items())
         lines.append(
             f"time: GPU hours are not known: no GPU was measured with this network ({network}); "
-            "benchmarks/gpu.sh measures one for benchmarks/rates.json"
+            "measure one and add its row to benchmarks/rates.json"
         )
     return "\n".join(lines)
 
