@@ -117,9 +117,9 @@ def _checked(line: bytes) -> dict | None:
     """The record of a whole, unaltered journal line; None otherwise."""
     if not line.endswith(b"\n") or len(line) < 10:
         return None
+    if line[:9] != f"{zlib.crc32(line[9:-1]):08x} ".encode():
+        return None
     try:
-        if zlib.crc32(line[9:-1]) != int(line[:8], 16):
-            return None
         return json.loads(line[9:-1])
     except ValueError:
         return None
