@@ -13,6 +13,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 from unittest.mock import patch
 
 import pytest
@@ -98,10 +99,10 @@ def first_step(lines: list[int]) -> dict[str, dict[str, torch.Tensor]]:
 
 def train(folder: Path, shapes: Path) -> None:
     """A short training, each step with its line of metrics."""
-    training.LOG_STEPS = 1
     data = {split: ShapeSet(sorted(shapes.rglob(f"{split}-*.h5"))) for split in ("train", "validation")}
     loader = Loader(data["train"], CURVE["batch_size"], rank=distributed.rank(), world=distributed.world())
-    make_trainer(folder, loader, data["validation"]).run(folder / "model.pth")
+    with mock.patch.object(training, "LOG_STEPS", 1):
+        make_trainer(folder, loader, data["validation"]).run(folder / "model.pth")
 
 
 def report(folder: Path, shapes: Path) -> None:
