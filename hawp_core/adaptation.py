@@ -3,7 +3,6 @@
 Shape legend: B images, V views, S x S network input.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from hawp_core.detector import Detection, detect, detect_votes
-from hawp_core.geometry import sample_homography, warp_images
+from hawp_core.geometry import name_number, sample_homography, warp_images
 from hawp_core.network import WireframeNetwork
 
 # Of every five views one shows nothing from beyond the image's border (method: the first fifth).
@@ -44,7 +43,7 @@ def view_homographies(name: str, size: int, adaptation: Adaptation, seed: int) -
     Each view follows from (seed, image name, view number) alone, so that neither the division into jobs nor the
     order of images nor the number of views changes it.
     """
-    image_number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    image_number = name_number(name)
     views = [np.eye(3)] if adaptation.identity else []
     for number in range(adaptation.views):
         homography = sample_homography(

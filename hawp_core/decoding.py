@@ -71,11 +71,14 @@ def read_gray(path: Path | str, *, size: int | None = None) -> tuple[np.ndarray,
     path = Path(path)
     gray = _decoded(path)
     height, width = gray.shape
-    return (gray if size is None else _resized(gray, size)), (width, height)
+    return (gray if size is None else to_square(gray, size)), (width, height)
 
 
-def _resized(gray: np.ndarray, size: int) -> np.ndarray:
-    """(size, size): first each side that shrinks, then each that grows."""
+def to_square(gray: np.ndarray, size: int) -> np.ndarray:
+    """(H, W) uint8 resized to (size, size): first each side that shrinks, by pixel areas, then each that grows, linearly.
+
+    The only way to network size, so that a model sees at prediction what it saw when it was trained.
+    """
     import cv2
 
     height, width = gray.shape

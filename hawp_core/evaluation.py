@@ -1,6 +1,5 @@
 """What a round is measured on: held-out shapes with their truth, and the repeatability on photographs without any."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import numpy as np
 import torch
 
 from hawp_core.baseline import lsd
-from hawp_core.decoding import Unreadable, read_gray
+from hawp_core.decoding import Unreadable, read_gray, to_square
 from hawp_core.detector import Detection, detect
-from hawp_core.geometry import sample_homography
+from hawp_core.geometry import name_number, sample_homography
 from hawp_core.manifest import Manifest
 from hawp_core.metrics import junction_ap, junction_recall, structural_ap
 from hawp_core.network import WireframeNetwork
@@ -60,24 +59,21 @@ def on_shapes(network: WireframeNetwork, shapes: ShapeSet) -> dict[str, float]:
 
 def network_detector(network: WireframeNetwork, min_score: float) -> Callable[[np.ndarray], Wireframe]:
     """A function from a grey image of any size to its wireframe in that image's pixels."""
-    import cv2
-
     size = network.architecture.image_size
     network.eval()
 
     def found(image: np.ndarray) -> Wireframe:
         height, width = image.shape
-        shrinks = width > size or height > size
-        resized = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        return find_lines(network, [resized], min_score)[0].to_wireframe(width, height)
+        return find_lines(network, [to_square(image, size)], min_score)[0].to_wireframe(width, height)
 
     return found
 
 
 def pair_homography(name: str, width: int, height: int, seed: int) -> np.ndarray:
     """The homography of a photograph's copy, from (seed, name) alone."""
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    return sample_homography(np.random.default_rng([seed, number]), width, height, artifacts=True, **PAIR_VIEW)
+    return sample_homography(
+        np.random.default_rng([seed, name_number(name)]), width, height, artifacts=True, **PAIR_VIEW
+    )
 
 
 def choose(manifest: Manifest, count: int) -> list[str]:

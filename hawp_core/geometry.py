@@ -9,6 +9,7 @@ such points are invalid.
 Shape legend: B images, M lines, H x W pixels.
 """
 
+import hashlib
 import math
 
 import numpy as np
@@ -126,6 +127,11 @@ def _frame_to_patch(patch: np.ndarray, width: int, height: int) -> np.ndarray:
     unit = np.append(np.linalg.solve(system, patch.reshape(8)), 1.0).reshape(3, 3)
     to_pixels = np.array([[width, 0.0, -0.5], [0.0, height, -0.5], [0.0, 0.0, 1.0]])
     return to_pixels @ unit @ np.linalg.inv(to_pixels)
+
+
+def name_number(name: str) -> int:
+    """A number of an image's name, below 2^64, to seed its homographies with."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def warp_points(homography: np.ndarray, points: np.ndarray) -> np.ndarray:

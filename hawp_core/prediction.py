@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from hawp_core.checkpoint import load_checkpoint
+from hawp_core.decoding import to_square
 from hawp_core.detector import detect
 from hawp_core.files import replacing, write_text
 from hawp_core.network import fold_batch_norm
@@ -63,8 +64,7 @@ class Model:
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise ValueError(f"an image is (H, W) or (H, W, 3) uint8, not {image.shape} {image.dtype}")
         grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        shrinks = max(grey.shape) > self.size
-        return cv2.resize(grey, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        return to_square(grey, self.size)
 
 
 def load(path: Path | str, *, device: str | None = None, threshold: float = 0.5) -> Model:
