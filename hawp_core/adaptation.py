@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from hawp_core.detector import Detection, detect, detect_votes
 from hawp_core.geometry import name_number, sample_homography, warp_images
-from hawp_core.network import WireframeNetwork
+from hawp_core.network import Prediction, WireframeNetwork
 
 # Of every five views one shows nothing from beyond the image's border (method: the first fifth).
 WHOLE_VIEW_SHARE = 5
@@ -38,13 +38,13 @@ class Adaptation:
 
 
 def view_homographies(name: str, size: int, adaptation: Adaptation, seed: int) -> np.ndarray:
-    """The views of one image: (V, 3, 3) float64, image -> view, pixels; the identity first where it counts.
+    """The warped views of one image: (V, 3, 3) float64, image -> view, pixels.
 
     Each view follows from (seed, image name, view number) alone, so that neither the division into jobs nor the
     order of images nor the number of views changes it.
     """
     image_number = name_number(name)
-    views = [np.eye(3)] if adaptation.identity else []
+    views = []
     for number in range(adaptation.views):
         homography = sample_homography(
             np.random.default_rng([seed, image_number, number]),
@@ -58,7 +58,7 @@ def view_homographies(name: str, size: int, adaptation: Adaptation, seed: int) -
         )
         enlarge = adaptation.zoom == "both" and number % 2 == 1
         views.append(np.linalg.inv(homography) if enlarge else homography)
-    return np.stack(views)
+    return np.stack(views) if views else np.empty((0, 3, 3))
 
 
 def _erode(mask: torch.Tensor, margin: int) -> torch.Tensor:
@@ -70,7 +70,13 @@ def _erode(mask: torch.Tensor, margin: int) -> torch.Tensor:
 
 @torch.no_grad()
 def aggregate(
-    network: WireframeNetwork, images: torch.Tensor, homographies: torch.Tensor, adaptation: Adaptation, *, chunk: int
+    network: WireframeNetwork,
+    images: torch.Tensor,
+    prediction: Prediction,
+    homographies: torch.Tensor,
+    adaptation: Adaptation,
+    *,
+    chunk: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Mean line heatmap of the views, brought back to the images' frame.
 
@@ -78,17 +84,23 @@ def aggregate(
 
     Args:
         images: (B, 1, S, S) float32 in [0, 1].
+        prediction: the network's for `images`; with `identity` they are a view like the others.
         homographies: (B, V, 3, 3) image -> view, pixels.
-        chunk: forward passes take at most this many warped images.
+        chunk: forward passes take at most this many warped images, but at least one of each image.
 
     Returns:
         heatmap (B, S, S), 0 where fewer than `min_counts` views look; count (B, S, S); and the mean junction
         probability (B, 1, S/4, S/4), or None unless `junction_views`.
     """
     b, _, s, _ = images.shape
-    total, count = images.new_zeros(b, s, s), images.new_zeros(b, s, s)
     cells = s // 4
+    total, count = images.new_zeros(b, s, s), images.new_zeros(b, s, s)
     junction_total, junction_count = images.new_zeros(b, 1, cells, cells), images.new_zeros(b, 1, cells, cells)
+    if adaptation.identity:
+        total += _heatmap(network, prediction)
+        count += 1
+        junction_total += _junction_map(prediction)
+        junction_count += 1
     padding = "border" if adaptation.border == "replicate" else "zeros"
     step = max(1, chunk // b)
     for start in range(0, homographies.shape[1], step):
@@ -100,9 +112,8 @@ def aggregate(
         seen = _erode(warp_images(torch.ones_like(source), there, mode="nearest"), adaptation.border_margin)
         seen_back = warp_images(seen, back, mode="nearest")
         if adaptation.junction_views:
-            prediction = network(views)
-            heat = network.heatmap_logits(prediction.features).softmax(1)[:, 1]
-            location = prediction.heads[-1][:, 5:7].softmax(1)[:, 1:]
+            seen_by_view = network(views)
+            heat, location = _heatmap(network, seen_by_view), _junction_map(seen_by_view)
             cell_back = _in_cells(back)
             cell_seen = warp_images(seen[:, :, 1::4, 1::4], cell_back, mode="nearest")
             junction_total += (warp_images(location, cell_back) * cell_seen).reshape(b, v, 1, cells, cells).sum(1)
@@ -116,6 +127,14 @@ def aggregate(
         count += seen_back.reshape(b, v, s, s).sum(1)
     heatmap = torch.where(count >= adaptation.min_counts, total / count.clamp_min(1), 0.0)
     return heatmap, count, junction_total / junction_count.clamp_min(1) if adaptation.junction_views else None
+
+
+def _heatmap(network: WireframeNetwork, prediction: Prediction) -> torch.Tensor:
+    return network.heatmap_logits(prediction.features).float().softmax(1)[:, 1]
+
+
+def _junction_map(prediction: Prediction) -> torch.Tensor:
+    return prediction.heads[-1][:, 5:7].float().softmax(1)[:, 1:]
 
 
 def _in_cells(homographies: torch.Tensor) -> torch.Tensor:
@@ -136,5 +155,14 @@ def label(
     """
     if adaptation.labels == "votes":
         return detect_votes(network, images, min_votes=adaptation.min_votes)
-    heatmap, _, junctions = aggregate(network, images, homographies, adaptation, chunk=chunk)
-    return detect(network, images, heatmap=heatmap, min_score=adaptation.min_score, junction_map=junctions)
+    # The one pass over the images themselves serves as their identity view and for the detection.
+    prediction = network(images)
+    heatmap, _, junctions = aggregate(network, images, prediction, homographies, adaptation, chunk=chunk)
+    return detect(
+        network,
+        images,
+        prediction=prediction,
+        heatmap=heatmap,
+        min_score=adaptation.min_score,
+        junction_map=junctions,
+    )

@@ -68,6 +68,7 @@ def detect(
     network: WireframeNetwork,
     images: torch.Tensor,
     *,
+    prediction: Prediction | None = None,
     heatmap: torch.Tensor | None = None,
     junction_map: torch.Tensor | None = None,
     min_score: float = 0.75,
@@ -77,12 +78,13 @@ def detect(
     Args:
         network: in evaluation mode; a folded copy gives the same results faster.
         images: (B, 1, H, W) in [0, 1].
+        prediction: the network's for `images`, where it is known already.
         heatmap: (B, H, W) line probabilities, for instance averaged over warped views; the network's own by default.
         junction_map: (B, 1, h, w) junction probabilities, for instance averaged too; the network's own by default.
         min_score: keep lines with sqrt(verification * heatmap score) above this.
     """
     architecture = network.architecture
-    prediction = network(images)
+    prediction = prediction or network(images)
     if heatmap is None:
         heatmap = network.heatmap_logits(prediction.features).float().softmax(dim=1)[:, 1]
     heatmap = refine_heatmap(heatmap)

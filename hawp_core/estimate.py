@@ -78,7 +78,7 @@ def estimate(settings: dict, chain: Chain) -> Estimate:
     exports = [each.export for each in chain.rounds if not _done(each.export)]
     evaluations = [each.evaluate for each in chain.rounds if not _done(each.evaluate)]
     trained = sum(_images(recipe, settings, photographs) for recipe in trainings)
-    views = settings["export"]["views"] + settings["export"]["identity"]
+    views = settings["export"]["views"] + 1
     looked_at = min(settings["evaluate"]["photographs"], photographs) * (1 + settings["evaluate"]["pairs"])
     looked_at += 8 * settings["shapes"]["validation"]
     shard_jobs = chain.rounds[0].export.places["shards"] + 1

@@ -12,54 +12,67 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from hawp_core.adaptation import Adaptation, label, view_homographies
+from hawp_core.adaptation import view_homographies
 from hawp_core.decoding import Unreadable, read_gray
 from hawp_core.errors import UserError
 from hawp_core.files import write_text
+from hawp_core.labelling import Labeller
 from hawp_core.manifest import Manifest, check_unchanged
-from hawp_core.network import WireframeNetwork
 from hawp_core.photographs import resolve
 from hawp_core.progress import bar
 from hawp_core.resume import Journal, StopRequest
 from hawp_core.wireframe import LabelFile, Wireframe, write_labels
 
-# Forward passes of a CPU job: its images are labelled one by one, so the batch cannot change a single bit.
-CPU_CHUNK = 4
+# Batches that are read ahead while the network works.
+AHEAD = 2
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph at network size, or the reason why there is none."""
+    """A photograph at network size with its views, or the reason why there is none."""
 
     index: int
     name: str
     gray: np.ndarray | None
+    views: np.ndarray | None = None
     size: tuple[int, int] = (0, 0)
     reason: str = ""
 
 
-def _read(manifest: Manifest, index: int, size: int) -> Photo:
-    entry = manifest.entries[index]
-    path = resolve(manifest.folder, entry.name)
-    check_unchanged(manifest.folder, entry)
-    try:
-        gray, original = read_gray(path, size=size)
-    except Unreadable as error:
-        return Photo(index, entry.name, None, reason=error.reason)
-    return Photo(index, entry.name, gray, original)
+class _Reader:
+    """Photographs in order, read ahead by threads.
 
+    Attributes:
+        waiting: seconds in which the network had nothing to do.
+    """
 
-def _batches(manifest: Manifest, indices: list[int], size: int, batch: int, threads: int) -> Iterator[list[Photo]]:
-    """Photographs in order, read ahead by threads while the network works."""
-    with ThreadPoolExecutor(max_workers=threads) as pool:
+    def __init__(self, manifest: Manifest, labeller: Labeller, seed: int, threads: int) -> None:
+        self._manifest, self._labeller, self._seed, self._threads = manifest, labeller, seed, threads
+        self.waiting = 0.0
+
+    def batches(self, indices: list[int], batch: int) -> Iterator[list[Photo]]:
         groups = [indices[i : i + batch] for i in range(0, len(indices), batch)]
-        ahead = [[pool.submit(_read, manifest, i, size) for i in group] for group in groups[:2]]
-        for number in range(len(groups)):
-            if number + 2 < len(groups):
-                ahead.append([pool.submit(_read, manifest, i, size) for i in groups[number + 2]])
-            yield [future.result() for future in ahead.pop(0)]
+        with ThreadPoolExecutor(max_workers=self._threads) as pool:
+            ahead = [[pool.submit(self._read, i) for i in group] for group in groups[:AHEAD]]
+            for number in range(len(groups)):
+                if number + AHEAD < len(groups):
+                    ahead.append([pool.submit(self._read, i) for i in groups[number + AHEAD]])
+                began = time.monotonic()
+                photos = [future.result() for future in ahead.pop(0)]
+                self.waiting += time.monotonic() - began
+                yield photos
+
+    def _read(self, index: int) -> Photo:
+        entry, size = self._manifest.entries[index], self._labeller.size
+        path = resolve(self._manifest.folder, entry.name)
+        check_unchanged(self._manifest.folder, entry)
+        try:
+            gray, original = read_gray(path, size=size)
+        except Unreadable as error:
+            return Photo(index, entry.name, None, reason=error.reason)
+        views = view_homographies(entry.name, size, self._labeller.adaptation, self._seed)
+        return Photo(index, entry.name, gray, views, original)
 
 
 def _record(photo: Photo, wireframe: Wireframe | None) -> dict:
@@ -88,18 +101,16 @@ def work_folder(shard: Path) -> Path:
 
 def export_shard(
     path: Path,
-    network: WireframeNetwork,
+    labeller: Labeller,
     manifest: Manifest,
     first: int,
     count: int,
-    adaptation: Adaptation,
     *,
     key: str,
     seed: int,
     batch: int,
-    precision: torch.dtype,
+    threads: int,
     stop: StopRequest,
-    threads: int = 2,
 ) -> dict:
     """Label photographs `first` to `first + count` of the manifest and write them to the shard `path`.
 
@@ -107,35 +118,29 @@ def export_shard(
 
     Args:
         key: the export's key; a journal of another key is not continued.
-        batch: photographs labelled together on a GPU; on a CPU they always pass one by one.
-        precision: of the network's forward passes.
+        seed: of the views.
+        batch: photographs labelled together, and noted together as finished; the labeller may want fewer.
+        threads: that read photographs ahead.
 
-    Returns: counts: labelled, resumed, rejected, lines.
+    Returns: counts: labelled, resumed, rejected, lines; and the seconds of the work and of waiting for photographs.
 
     Raises:
         Interrupted: a signal came; finished images are in the journal.
         UserError: disk full, or a photograph changed since the manifest was written.
     """
+    began = time.monotonic()
     journal = Journal(work_folder(path) / f"{key}.jsonl")
+    reader = _Reader(manifest, labeller, seed, threads)
     try:
         wanted = range(first, min(first + count, len(manifest.entries)))
         done = {record["index"]: record for record in journal.records if record["index"] in wanted}
         resumed = len(done)
         pending = [i for i in wanted if i not in done]
-        device = next(network.parameters()).device
-        on_gpu = device.type == "cuda"
-        batch = batch if on_gpu else 1
-        chunk = batch * (adaptation.views + adaptation.identity) if on_gpu else CPU_CHUNK
-        size = network.architecture.image_size
         with bar(f"label {path.name}", len(wanted), "image", resumed) as shown:
-            for photos in _batches(manifest, pending, size, batch, threads):
-                good = [photo for photo in photos if photo.gray is not None]
-                found = _label(network, good, adaptation, seed, chunk, precision) if good else []
-                by_index = {photo.index: wireframe for photo, wireframe in zip(good, found, strict=True)}
-                for photo in photos:
-                    record = _record(photo, by_index.get(photo.index)) | {"at": round(time.time(), 1)}
-                    journal.append(record)
-                    done[photo.index] = record
+            for photos in reader.batches(pending, min(batch, labeller.batch or batch)):
+                records = _records(photos, labeller)
+                journal.extend(records)
+                done.update((record["index"], record) for record in records)
                 shown.update(len(photos))
                 stop.check(f"{len(done)} of {len(wanted)} photographs of this shard are labelled")
         _write(path, [done[i] for i in wanted], key)
@@ -147,27 +152,21 @@ def export_shard(
         "resumed": resumed,
         "rejected": len(done) - len(kept),
         "lines": sum(len(record["edges"]) for record in kept),
+        "seconds": time.monotonic() - began,
+        "waiting": reader.waiting,
     }
 
 
-def _label(
-    network: WireframeNetwork,
-    photos: list[Photo],
-    adaptation: Adaptation,
-    seed: int,
-    chunk: int,
-    precision: torch.dtype,
-) -> list[Wireframe]:
-    device = next(network.parameters()).device
-    size = network.architecture.image_size
-    images = torch.from_numpy(np.stack([photo.gray for photo in photos])[:, None])
-    if device.type == "cuda":
-        images = images.pin_memory()
-    images = images.to(device, non_blocking=True).float() / 255
-    views = np.stack([view_homographies(photo.name, size, adaptation, seed) for photo in photos])
-    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        found = label(network, images, torch.from_numpy(views).to(device), adaptation, chunk=chunk)
-    return [d.to_wireframe(*photo.size) for d, photo in zip(found, photos, strict=True)]
+def _records(photos: list[Photo], labeller: Labeller) -> list[dict]:
+    """Label a batch: a journal record of each photograph."""
+    good = [photo for photo in photos if photo.gray is not None]
+    found = []
+    if good:
+        images, views = np.stack([photo.gray for photo in good]), np.stack([photo.views for photo in good])
+        found = labeller(images, views, [photo.size for photo in good])
+    by_index = {photo.index: wireframe for photo, wireframe in zip(good, found, strict=True)}
+    now = round(time.time(), 1)
+    return [_record(photo, by_index.get(photo.index)) | {"at": now} for photo in photos]
 
 
 def _write(path: Path, records: list[dict], key: str) -> None:

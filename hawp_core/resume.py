@@ -85,16 +85,16 @@ class Journal:
         self._stream = open(path, "ab")  # noqa: SIM115 (closed by close())
         self._whole = whole
 
-    def append(self, record: dict) -> None:
-        """Add one record; it is on the disk when this returns.
+    def extend(self, records: list[dict]) -> None:
+        """Add records; they are on the disk when this returns.
 
         Raises:
             UserError: the disk is full or the folder cannot be written; nothing earlier is lost.
         """
-        body = json.dumps(record, separators=(",", ":"))
-        line = f"{zlib.crc32(body.encode()):08x} {body}\n".encode()
+        bodies = [json.dumps(record, separators=(",", ":")) for record in records]
+        lines = "".join(f"{zlib.crc32(body.encode()):08x} {body}\n" for body in bodies).encode()
         try:
-            self._stream.write(line)
+            self._stream.write(lines)
             self._stream.flush()
             os.fsync(self._stream.fileno())
         except OSError as error:
@@ -104,8 +104,8 @@ class Journal:
                 f"{self.path} could not be written ({error.strerror}): free space or permission there, then run the "
                 f"same command again; {len(self.records)} finished images are kept."
             ) from error
-        self._whole += len(line)
-        self.records.append(record)
+        self._whole += len(lines)
+        self.records.extend(records)
 
     def close(self) -> None:
         """Close the file; the journal stays on the disk."""

@@ -23,7 +23,8 @@ rule export_shard:
     params:
         options=export_options,
         images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
-        compute=f"--device {COMPUTE['device']} --precision {COMPUTE['precision']} --batch-size {COMPUTE['export_batch']}",
+        compute=f"--device {COMPUTE['device']} --precision {COMPUTE['precision']} --batch-size {COMPUTE['export_batch']}"
+        + (f" --memory-gb {COMPUTE['memory_gb']}" if COMPUTE["memory_gb"] else ""),
     message:
         "Labelling photographs with {wildcards.name}: shard {wildcards.shard} of {wildcards.of}"
     shell:

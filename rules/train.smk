@@ -24,7 +24,8 @@ rule train:
     params:
         options=training_options,
         compute=f"--gpus {SETTINGS['train']['gpus']} --device {COMPUTE['device']} --precision {COMPUTE['precision']} "
-        f"--num-workers {COMPUTE['workers']} --save-minutes {COMPUTE['save_minutes']}",
+        f"--num-workers {COMPUTE['workers']} --save-minutes {COMPUTE['save_minutes']}"
+        + " --compile" * COMPUTE["compile"],
     message:
         "Training {wildcards.name} ({wildcards.key})"
     shell:

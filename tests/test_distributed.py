@@ -91,7 +91,7 @@ def first_step(lines: list[int]) -> dict[str, dict[str, torch.Tensor]]:
     size = len(lines)
     data = Namespace(dataset=range(size), batch_size=size, rank=distributed.rank(), world=distributed.world())
     trainer = make_trainer(Path(), data, None)
-    losses = trainer._step(share(make_batch(lines)))
+    losses = trainer.step(share(make_batch(lines)))
     gradients = {name: p.grad for name, p in trainer.network.named_parameters()}
     statistics = {name: v for name, v in trainer.network.state_dict().items() if "running" in name or "num_" in name}
     return {"losses": losses, "gradients": gradients, "statistics": statistics}

@@ -86,15 +86,15 @@ def test_a_stopped_export_carries_on_after_the_last_image(hawp, model, folder, m
     whole = content(labels())
     labels().path.unlink()
     done = []
-    original = export._label
+    original = export._records
 
-    def counted(network, photos, *rest):
+    def counted(photos, labeller):
         done.extend(photo.name for photo in photos)
         if len(done) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
-        return original(network, photos, *rest)
+        return original(photos, labeller)
 
-    monkeypatch.setattr(export, "_label", counted)
+    monkeypatch.setattr(export, "_records", counted)
     code, printed = run(hawp, model, folder)
     assert code == 75
     assert "3 of 6 photographs" in printed
@@ -150,7 +150,7 @@ def test_a_finished_shard_that_was_deleted_comes_back_from_its_journal(hawp, mod
     shard = next(Path("data-ssl").rglob("00000-of-00001.h5"))
     before = shard.read_bytes()
     shard.unlink()
-    monkeypatch.setattr(export, "_label", None)
+    monkeypatch.setattr(export, "_records", None)
     code, printed = run(hawp, model, folder, "--shard", "0/1")
     assert code == 0, printed
     assert "(6 of them earlier)" in printed

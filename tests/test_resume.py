@@ -21,8 +21,8 @@ from hawp_core.resume import Journal, lease, stop_on_signal
 
 def test_a_journal_keeps_what_was_appended(tmp_path):
     journal = Journal(tmp_path / "j.jsonl")
-    journal.append({"index": 0, "name": "a\nb ü"})
-    journal.append({"index": 1})
+    journal.extend([{"index": 0, "name": "a\nb ü"}])
+    journal.extend([{"index": 1}])
     journal.close()
     assert Journal(tmp_path / "j.jsonl").records == [{"index": 0, "name": "a\nb ü"}, {"index": 1}]
 
@@ -33,7 +33,7 @@ def test_a_cut_or_flipped_journal_keeps_the_whole_lines_before(tmp_path_factory,
     path = tmp_path_factory.mktemp("journal") / "j.jsonl"
     journal = Journal(path)
     for index in range(8):
-        journal.append({"index": index, "junctions": [[0.1 * index, 2.0]]})
+        journal.extend([{"index": index, "junctions": [[0.1 * index, 2.0]]}])
     journal.close()
     data = path.read_bytes()
     position = min(position, len(data) - 1)
@@ -41,7 +41,7 @@ def test_a_cut_or_flipped_journal_keeps_the_whole_lines_before(tmp_path_factory,
     kept = Journal(path)
     whole = data[:position].count(b"\n")
     assert [record["index"] for record in kept.records] == list(range(whole))
-    kept.append({"index": 99})
+    kept.extend([{"index": 99}])
     kept.close()
     assert [record["index"] for record in Journal(path).records] == [*range(whole), 99]
 

@@ -183,14 +183,17 @@ def compute_options(args: argparse.Namespace, compute: dict):
         raise UserError("--device cuda was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
     keep_freed_memory()
     device = torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-    threads = args.threads if getattr(args, "threads", None) is not None else compute["threads"]
-    if threads == 0:
-        threads = int(os.environ.get("HAWP_THREADS", 0)) or len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads(args, compute))
     precision = getattr(args, "precision", None) or compute["precision"]
     if precision == "auto":
         precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
     return device, getattr(torch, precision)
+
+
+def threads(args: argparse.Namespace, compute: dict) -> int:
+    """CPU threads chosen by the command line, then the configuration, then what was granted."""
+    wanted = args.threads if getattr(args, "threads", None) is not None else compute["threads"]
+    return wanted or int(os.environ.get("HAWP_THREADS", 0)) or len(os.sched_getaffinity(0))
 
 
 def keep_freed_memory() -> None:

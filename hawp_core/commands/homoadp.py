@@ -49,6 +49,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="photographs labelled together on a GPU [from the config: 16]",
     )
     parser.add_argument(
+        "--memory-gb",
+        type=common.positive(float),
+        metavar="GB",
+        help="memory that the views in work may take [from the config: most of what the GPU has free]",
+    )
+    parser.add_argument(
         "--shard", type=common.part, metavar="I/N", help="label only the I-th of N parts of the photographs"
     )
     parser.add_argument("--gather", type=common.positive(int), metavar="N", help="label nothing: join the N shards")
@@ -122,11 +128,13 @@ def _label(
 ) -> None:
     from hawp_core.adaptation import Adaptation
     from hawp_core.export import export_shard, work_folder
+    from hawp_core.labelling import Labeller
     from hawp_core.network import fold_batch_norm
     from hawp_core.progress import log
     from hawp_core.resume import lease, stop_on_signal
 
     device, precision = common.compute_options(args, settings["compute"])
+    memory = args.memory_gb or settings["compute"]["memory_gb"]
     path = shard_file(recipe, shard, of)
     total = len(manifest.entries)
     first, last = total * shard // of, total * (shard + 1) // of
@@ -134,22 +142,28 @@ def _label(
         if path.is_file():
             log.info("%s is there: nothing to do", path)
             return
+        labeller = Labeller(
+            fold_batch_norm(network, precision).to(device),
+            Adaptation(**settings["export"]),
+            precision=precision,
+            memory=memory * 1e9 or None,
+        )
         counts = export_shard(
             path,
-            fold_batch_norm(network).to(device),
+            labeller,
             manifest,
             first,
             last - first,
-            Adaptation(**settings["export"]),
             key=recipe.key,
             seed=settings["seed"],
             batch=args.batch_size or settings["compute"]["export_batch"],
-            precision=precision,
+            threads=common.threads(args, settings["compute"]),
             stop=stop,
         )
     log.info(
-        "%s: %d photographs labelled (%d of them earlier), %d rejected, %d lines",
+        "%s: %d photographs labelled (%d of them earlier), %d rejected, %d lines; %.1f s, %.0f %% of them waiting for photographs",
         path.name, counts["labelled"], counts["resumed"], counts["rejected"], counts["lines"],
+        counts["seconds"], 100 * counts["waiting"] / counts["seconds"],
     )  # fmt: skip
 
 

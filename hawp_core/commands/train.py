@@ -66,6 +66,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="processes that load and augment, for each GPU [from the config: 2]",
     )
     work.add_argument(
+        "--compile",
+        action="store_true",
+        help="fuse the network's operations with torch.compile, on one GPU: minutes to start [from the config: no]",
+    )
+    work.add_argument(
         "--save-minutes",
         type=common.positive(float),
         metavar="M",
@@ -234,6 +239,7 @@ def _trainer(args, settings, section, data, recipe, device, precision, stop):
         precision=precision,
         save_seconds=60 * (args.save_minutes or settings["compute"]["save_minutes"]),
         stop=stop,
+        compiled=(args.compile or settings["compute"]["compile"]) and distributed.world() == 1,
     )
     return trainer, len(dataset)
 

@@ -1,0 +1,147 @@
+"""The real commands on this machine: shapes drawn, a network trained on them, photographs labelled with it.
+
+    python benchmarks/pipeline.py [--write-rates]
+
+Prints images a second, the share of time spent waiting for data, and the seconds that a job takes to start. With
+--write-rates the figures go into benchmarks/rates.json, from which a dry run estimates hours.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+from tabulate import tabulate
+
+from hawp_core import settings
+from hawp_core.commands import common
+from hawp_core.estimate import RATES_FILE, SIZES
+from hawp_core.files import read_json, write_text
+from hawp_core.photographs import BUNDLED, bundled_folder
+from hawp_core.training import read_metrics
+
+ROOT = Path(__file__).resolve().parent.parent
+WAITED = re.compile(r"; ([\d.]+) s, (\d+) % of them waiting")
+
+
+def hawp(*words: object) -> tuple[float, str]:
+    """Run a command: its wall seconds and what it printed.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    began = time.perf_counter()
+    where = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "hawp_core.cli", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": where}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"hawp {' '.join(map(str, words))}\n{done.stdout}")
+    return time.perf_counter() - began, done.stdout
+
+
+def configuration(args: argparse.Namespace) -> dict:
+    """The published recipe, or the tiny one, with as many shapes as asked for."""
+    given = yaml.safe_load((ROOT / ("tests/configs/tiny.yaml" if args.tiny else "config/hawpv3.yaml")).read_text())
+    given["shapes"] = given["shapes"] | {"train": args.shapes, "validation": 2}
+    return given
+
+
+def main() -> None:
+    """Run the stages one after the other and print the table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--shapes", type=common.positive(int), default=200, metavar="N", help="of each primitive [%(default)s]")
+    options.add_argument("--epochs", type=common.positive(int), default=1, metavar="N", help="of the training [%(default)s]")
+    options.add_argument("--photographs", type=common.positive(int), default=40, metavar="N", help="to label [%(default)s]")
+    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="that load [the cores]")
+    options.add_argument("--keep", type=Path, metavar="FILE", help="keep the trained model as FILE")
+    options.add_argument("--compile", action="store_true", help="compile the network for training")
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[%(default)s]")
+    options.add_argument("--write-rates", action="store_true", help="write benchmarks/rates.json")
+    options.add_argument("--tiny", action="store_true", help="the tiny network: a check that it runs")
+    args = options.parse_args()
+    chosen = configuration(args)
+    network = settings.complete(chosen)["model"]
+    device, precision = common.compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("config.yaml").write_text(yaml.safe_dump(chosen))
+        rows = [_draw(8 * args.shapes), _train(args)]
+        model = next(Path("exp-ssl").rglob("model-*.pth"))
+        rows.append(_label(args, model))
+        if args.keep:
+            shutil.copyfile(model, ROOT / args.keep)
+    print(f"{common.device_name(device)}, {str(precision).removeprefix('torch.')}, network {network['width']} wide, {network['image_size']} px")
+    print(tabulate(rows, ["stage", "images/s", "waiting for data", "start, s", ""], tablefmt="github", disable_numparse=True))
+    if args.write_rates:
+        _write_rates(common.device_name(device), device.type == "cuda", precision, network, rows)
+
+
+def _draw(count: int) -> list:
+    """Shapes on every core, as the workflow's jobs would."""
+    of = os.cpu_count() or 1
+    began = time.perf_counter()
+    words = [sys.executable, "-m", "hawp_core.cli", "synthesize", "--config", "config.yaml", "--split", "train"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    shards = [
+        subprocess.Popen([*words, "--shard", f"{i}/{of}"], env=environment, stderr=subprocess.DEVNULL) for i in range(of)
+    ]
+    if any(shard.wait() for shard in shards):
+        sys.exit("a shard of shapes failed")
+    seconds = time.perf_counter() - began
+    for shard in Path("data-ssl").rglob("train-*.h5"):
+        shard.unlink()
+    hawp("synthesize", "--config", "config.yaml")
+    return ["synthesize", f"{count / seconds:.1f}", "", "", f"{of} processes, starts included"]
+
+
+def _train(args: argparse.Namespace) -> list:
+    data = next(Path("data-ssl").rglob("*.yaml"))
+    seconds, _ = hawp(
+        "train", "--datacfg", data, "--modelcfg", "config.yaml", "--name", "bench-round0", "--epochs", args.epochs,
+        "--num-workers", args.workers, "--device", args.device, *["--compile"] * args.compile,
+    )  # fmt: skip
+    rows = [row for row in read_metrics(next(Path("exp-ssl").rglob("metrics.jsonl"))) if "images_per_second" in row]
+    steady = rows[1:] or rows
+    rate, waiting = (statistics.median(row[name] for row in steady) for name in ("images_per_second", "waiting"))
+    return ["train", f"{rate:.4g}", f"{waiting:.1%}", "", f"{seconds:.0f} s in all, {rows[-1]['step']} steps"]
+
+
+def _label(args: argparse.Namespace, model: Path) -> list:
+    Path("photos").mkdir()
+    for i in range(args.photographs):
+        name = BUNDLED[i % len(BUNDLED)]
+        shutil.copyfile(bundled_folder() / name, f"photos/{i:05d}{Path(name).suffix}")
+    whole, printed = hawp(
+        "homoadp", "--datacfg", "config.yaml", "--images", "photos", "--ckpt", model, "--min-score", 0.5,
+        "--batch-size", 16, "--device", args.device,
+    )  # fmt: skip
+    found = WAITED.search(printed)
+    seconds, waiting = float(found[1]), int(found[2])
+    rate = args.photographs / max(seconds, 1e-3)
+    return ["export", f"{rate:.4g}", f"{waiting} %", f"{whole - seconds:.1f}", f"{args.photographs} photographs, 10 views"]
+
+
+def _write_rates(name: str, gpu: bool, precision, network: dict, rows: list[list]) -> None:
+    train, export = (float(row[1]) for row in rows[1:])
+    rates = read_json(RATES_FILE) if RATES_FILE.is_file() else {}
+    rates[name] = {
+        "gpu": gpu, "network": {size: network[size] for size in SIZES}, "precision": str(precision).removeprefix("torch."),
+        "train_images_per_second": train, "export_images_per_second": export, "export_views": 11,
+        "date": str(datetime.date.today()), "source": "benchmarks/pipeline.py: hawp train and hawp homoadp",
+    }  # fmt: skip
+    write_text(RATES_FILE, json.dumps(rates, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

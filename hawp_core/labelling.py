@@ -1,0 +1,111 @@
+"""Photographs to wireframes on one device, with as many views at a time as the memory allows.
+
+Shape legend: B photographs, V views, S x S network input.
+"""
+
+import numpy as np
+import torch
+
+from hawp_core.adaptation import Adaptation, label
+from hawp_core.architecture import STRIDE, Architecture
+from hawp_core.errors import UserError
+from hawp_core.network import WireframeNetwork
+from hawp_core.progress import log
+from hawp_core.wireframe import Wireframe
+
+# More views at a time than this are no faster (benchmarks/RESULTS.md).
+VIEWS_AT_ONCE = {"cpu": 4, "cuda": 64}
+# What one view holds while it passes, in feature maps of the network's width (benchmarks/growth.py measures it), and in
+# float32 planes of the image's size for warping it there and back.
+FEATURE_MAPS, PLANES = 8, 24
+# Share of the GPU's free memory that is taken where no budget is given.
+FREE_SHARE = 0.7
+
+
+def view_bytes(architecture: Architecture, precision: torch.dtype) -> int:
+    """Memory that one view takes while it passes through the network."""
+    side = architecture.image_size
+    features = FEATURE_MAPS * architecture.width * (side // STRIDE) ** 2
+    return features * precision.itemsize + PLANES * side**2 * torch.float32.itemsize
+
+
+class Labeller:
+    """Labels photographs by homographic adaptation; how many at a time changes no label on a CPU, and on a GPU none
+    beyond rounding.
+
+    Args:
+        network: folded for inference, on its device.
+        precision: of its forward passes.
+        memory: bytes that the views in work may take; None is most of what a GPU has free.
+
+    Raises:
+        UserError: the memory is too small for one view.
+    """
+
+    def __init__(
+        self,
+        network: WireframeNetwork,
+        adaptation: Adaptation,
+        *,
+        precision: torch.dtype = torch.float32,
+        memory: float | None = None,
+    ) -> None:
+        self.network, self.adaptation, self.precision = network, adaptation, precision
+        self.size = network.architecture.image_size
+        self.device = next(network.parameters()).device
+        self.at_once = VIEWS_AT_ONCE[self.device.type]
+        if memory is None and self.device.type == "cuda":
+            memory = FREE_SHARE * torch.cuda.mem_get_info(self.device)[0]
+        if memory is not None:
+            each = view_bytes(network.architecture, precision)
+            if memory < each:
+                raise UserError(
+                    f"{memory / 1e9:g} GB (--memory-gb, compute.memory_gb) are too little for one view of {self.size} x "
+                    f"{self.size} pixels: give at least {each / 1e9:.3f}, or nothing, to have it chosen."
+                )
+            self.at_once = min(self.at_once, int(memory / each))
+
+    @property
+    def batch(self) -> int | None:
+        """Most photographs of one call that gain from each other: one on a CPU, where the batch must not change a bit."""
+        return 1 if self.device.type == "cpu" else None
+
+    def __call__(self, images: np.ndarray, views: np.ndarray, sizes: list[tuple[int, int]]) -> list[Wireframe]:
+        """Wireframes in original pixels.
+
+        A GPU whose memory runs out, for whatever else runs there, gets half as many views from then on.
+
+        Args:
+            images: (B, S, S) uint8.
+            views: (B, V, 3, 3) float64 image -> view.
+            sizes: width and height of each original.
+
+        Raises:
+            UserError: not even one view fits on the GPU.
+        """
+        batch = min(self.at_once, self.batch or self.at_once)
+        found: list[Wireframe] = []
+        while len(found) < len(images):
+            part = slice(len(found), len(found) + batch)
+            try:
+                found += self._together(images[part], views[part], sizes[part])
+            except torch.OutOfMemoryError as error:
+                if self.at_once == 1:
+                    raise UserError(
+                        f"the GPU has no room for one view of {self.size} x {self.size} pixels: end what else runs there."
+                    ) from error
+                self.at_once //= 2
+                batch = min(batch, self.at_once)
+                torch.cuda.empty_cache()
+                log.warning("the GPU's memory ran out: %d views at a time from here on", self.at_once)
+        return found
+
+    def _together(self, images: np.ndarray, views: np.ndarray, sizes: list[tuple[int, int]]) -> list[Wireframe]:
+        pixels = torch.from_numpy(images[:, None])
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()
+        pixels = pixels.to(self.device, non_blocking=True).float() / 255
+        homographies = torch.from_numpy(views).to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            found = label(self.network, pixels, homographies, self.adaptation, chunk=self.at_once)
+        return [detection.to_wireframe(*size) for detection, size in zip(found, sizes, strict=True)]
