@@ -1,4 +1,4 @@
-"""How things are measured: side by side, in turns, each with a warm-up; memory in a process of its own."""
+"""How things are measured: each side in a process of its own, in turns, after a warm-up; medians."""
 
 import json
 import os
@@ -14,38 +14,38 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 # Side of the square matrices whose product shows what the machine can do.
-MATRIX = {"cpu": 3072, "cuda": 8192}
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait for what a GPU was asked to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+MATRIX = {"cpu": 2048, "cuda": 8192}
 
 
 def once(work: Callable[[], object], device: torch.device) -> float:
-    """Wall seconds of one call."""
-    synchronise(device)
+    """Wall seconds of one call, with what it asked a GPU to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     began = time.perf_counter()
     work()
-    synchronise(device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter() - began
 
 
-def in_turns(works: list[Callable[[], object]], rounds: int, device: torch.device) -> list[float]:
-    """Median seconds of each work: one call each to warm up, then ABAB."""
+def in_turns(works: list[Callable[[], float]], rounds: int) -> list[float]:
+    """Median of the seconds that each work says it took: once each to warm up, then ABAB."""
     for work in works:
-        once(work, device)
-    times = [[once(work, device) for work in works] for _ in range(rounds)]
+        work()
+    times = [[work() for work in works] for _ in range(rounds)]
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
-def matmul_limit(device: torch.device, precision: torch.dtype) -> float:
-    """Operations a second of a large matrix product: the machine's limit for a network."""
+def matrix_limit(device: torch.device, precision: torch.dtype) -> float:
+    """Operations a second of a large matrix product, the machine's limit for a network: the faster of the libraries'
+    product and a 1 x 1 convolution, which is the same product (on some processors PyTorch's two libraries differ)."""
     side = MATRIX[device.type]
     a, b = (torch.rand(side, side, device=device).to(precision) for _ in range(2))
-    (seconds,) = in_turns([lambda: a @ b], 5, device)
-    return 2 * side**3 / seconds
+    pixels = a.reshape(1, side, -1, 64).to(memory_format=torch.channels_last)
+    weights = b.reshape(side, side, 1, 1).to(memory_format=torch.channels_last)
+    kinds = [lambda: a @ b, lambda: torch.nn.functional.conv2d(pixels, weights)]
+    seconds = in_turns([lambda kind=kind: once(kind, device) for kind in kinds], 5)
+    return 2 * side**3 / min(seconds)
 
 
 def operations(work: Callable[[], object]) -> int:
@@ -64,14 +64,42 @@ def peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def apart(script: Path, arguments: dict) -> dict:
-    """What `script --one ARGUMENTS` prints as JSON, run as a process of its own, so that peaks do not add up.
+class Apart:
+    """A process that answers requests, so that each side has its own allocator, threads and peak.
 
-    Raises:
-        RuntimeError: it failed, for instance for want of memory.
+    Args:
+        script: is called with `--one` and the options, and calls `answer`.
     """
-    words = [sys.executable, str(script), "--one", json.dumps(arguments)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    if done.returncode:
-        raise RuntimeError(f"exit code {done.returncode}" + (", killed for memory" if done.returncode == -9 else ""))
-    return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def __init__(self, script: Path, options: dict) -> None:
+        words = [sys.executable, str(script), "--one", json.dumps(options)]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
+
+    def ask(self, name: str, value: object = None) -> dict:
+        """The answer to a request.
+
+        Raises:
+            RuntimeError: the process has ended, for instance for want of memory.
+        """
+        try:
+            self._process.stdin.write(json.dumps([name, value]) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            raise RuntimeError("killed for memory" if code == -9 else f"ended with exit code {code}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def answer(reply: Callable[[str, object], dict]) -> None:
+    """Answer the requests of `Apart` until there are no more; what is printed meanwhile goes to the error output."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        print(json.dumps(reply(*json.loads(line))), file=answers, flush=True)

@@ -1,8 +1,7 @@
 """The published implementation (github.com/cherubicXN/hawp) as something to measure, read from a work tree of it.
 
 Nothing of it is kept here. Its compiled extension is replaced: the encoder of the attraction field by an equal function
-in PyTorch, the others, which are not called, by nothing. Beside this project's packages it wants yacs, easydict,
-python-json-logger and shapely.
+in PyTorch, the others, which are not called, by nothing.
 """
 
 import contextlib
@@ -14,13 +13,17 @@ import sys
 import tempfile
 import types
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import inputs
 import numpy as np
 import torch
+import yaml
 
 from hawp_core.batch import Batch
-from hawp_core.network import WireframeNetwork
+from hawp_core.wireframe import Wireframe
 
 PRIMITIVES = {
     "checkerboard": "draw_checkerboard_multiseg",
@@ -52,18 +55,17 @@ def encode(lines, height, width, *_):
 
 
 class Reference:
-    """The published network, labelling, training step, shapes and augmentation.
+    """Works by name, as `ours.Ours` has them.
 
     Args:
-        root: its work tree.
-        network: whose weights it takes.
+        options: reference (its work tree), device, size, ckpt.
 
     Raises:
         ModuleNotFoundError: a package that it needs is missing.
     """
 
-    def __init__(self, root: Path, network: WireframeNetwork, device: torch.device) -> None:
-        self.root, self.device = root, device
+    def __init__(self, options: dict) -> None:
+        self.root, self.device, self.size = Path(options["reference"]), torch.device(options["device"]), options["size"]
         # It makes folders for data where it is imported; they go where they disturb nobody.
         self._folders = tempfile.TemporaryDirectory()
         os.environ["DATASET_ROOT"], os.environ["EXP_PATH"] = (f"{self._folders.name}/{n}" for n in ("data", "exp"))
@@ -71,53 +73,73 @@ class Reference:
         extension = types.ModuleType("hawp.base.csrc")
         extension._C = types.SimpleNamespace(encodels=encode)
         sys.modules["hawp.base.csrc"] = extension
-        sys.path.insert(0, str(root))
+        sys.path.insert(0, str(self.root))
         sys.dont_write_bytecode = True
         with contextlib.redirect_stdout(sys.stderr):
             configuration = importlib.import_module("hawp.fsl.config").cfg
-            configuration.merge_from_file(str(root / "hawp/ssl/config/hawpv3.yaml"))
+            configuration.merge_from_file(str(self.root / "hawp/ssl/config/hawpv3.yaml"))
             models = importlib.import_module("hawp.ssl.models").MODELS
-            self.model = models["HAWP-heatmap"](configuration, gray_scale=True).to(device)
-        self.model.load_state_dict(network.state_dict(), strict=False)
+            self.model = models["HAWP-heatmap"](configuration, gray_scale=True).to(self.device)
+        self.model.load_state_dict(inputs.network(options).state_dict(), strict=False)
         self.weights = dict(configuration.MODEL.LOSS_WEIGHTS)
         self.optimiser = torch.optim.Adam(self.model.parameters(), 4e-4, weight_decay=1e-4, amsgrad=True)
 
     def settings(self, name: str) -> dict:
         """A data configuration of its folder `hawp/ssl/config`."""
-        import yaml
-
         return yaml.safe_load((self.root / "hawp/ssl/config" / name).read_text())
 
-    def label(self, images: torch.Tensor, homographies: np.ndarray, min_score: float, *, batched: bool = False):
-        """Label with given views: the script that runs, one image; or the batched one, which does not start.
-
-        Args:
-            images: (B, 1, S, S) in [0, 1].
-            homographies: (B, V, 3, 3).
-        """
-        name = "homoadp-bm" if batched else "homoadp"
-        module = self._script(name)
-        drawn = iter(np.swapaxes(homographies, 0, 1).reshape(-1, 3, 3))
-        module.sample_homography = lambda *_, **__: (next(drawn), None)
+    def label(self, count: int, batched: bool = False) -> Callable[[], list[np.ndarray]]:
+        """Label photographs by ten views, one by one as its script does, or all at once as the script does that does
+        not start; returns their lines."""
+        module = self._script("homoadp-bm" if batched else "homoadp")
         recipe = self.settings("exports/wireframe-10iters.yaml")["homography_adaptation"]
-        recipe = recipe | {"num_iter": homographies.shape[1]}
-        self.model.eval()
-        arguments = Namespace(min_score=min_score, ajk=True, display=False)
-        with torch.no_grad():
-            return module.homography_adaptation(arguments, images, self.model, recipe)
+        recipe = recipe | {"num_iter": inputs.PUBLISHED.views}
+        arguments = Namespace(min_score=inputs.PUBLISHED.min_score, ajk=True, display=False)
+        images = torch.from_numpy(inputs.photographs(count, self.size)[:, None]).to(self.device).float() / 255
+        views = inputs.views(count, self.size)
+
+        def together(part: slice) -> list[dict]:
+            drawn = iter(np.swapaxes(views[part], 0, 1).reshape(-1, 3, 3))
+            module.sample_homography = lambda *_, **__: (next(drawn), None)
+            found = module.homography_adaptation(arguments, images[part], self.model, recipe)
+            return found if batched else [found]
+
+        @torch.no_grad()
+        def work() -> list[np.ndarray]:
+            self.model.eval()
+            parts = [slice(None)] if batched else [slice(i, i + 1) for i in range(count)]
+            return [_lines(**one) for part in parts for one in together(part)]
+
+        return work
 
     def _script(self, name: str) -> types.ModuleType:
         full = f"hawp.ssl.{name.replace('-', '_')}"
         if full not in sys.modules:
+            # The batched script reads a template that its repository lacks.
+            importlib.import_module("hawp.ssl.config").load_config = lambda _: {}
             spec = importlib.util.spec_from_file_location(full, self.root / "hawp" / "ssl" / f"{name}.py")
             sys.modules[full] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(sys.modules[full])
         return sys.modules[full]
 
-    def train(self, batch: Batch) -> torch.Tensor:
-        """One training step; the sum of the losses."""
-        self.model.train()
-        side = batch.images.shape[-1]
+    def train(self) -> Callable[[], object]:
+        """One training step on six shapes."""
+        batch = inputs.batch(self.size, False, self.device)
+        annotations = self._annotations(batch)
+
+        def work() -> None:
+            self.model.train()
+            found, _ = self.model(batch.images, dict(annotations))
+            total = sum(value * self.weights.get(name, 1.0) for name, value in found.items())
+            # Its loop reads every loss in every step.
+            self.last = {name: float(value.detach()) for name, value in found.items()}
+            self.optimiser.zero_grad()
+            total.backward()
+            self.optimiser.step()
+
+        return work
+
+    def _annotations(self, batch: Batch) -> dict:
         junctions, maps = [], []
         for i in range(len(batch)):
             count, edges = int(batch.junction_count[i]), batch.edges[i, : int(batch.edge_count[i])]
@@ -125,70 +147,68 @@ class Reference:
             line_map[edges[:, 0], edges[:, 1]] = line_map[edges[:, 1], edges[:, 0]] = 1
             junctions.append(batch.junctions[i, :count].flip(1))
             maps.append(line_map)
-        annotations = {
-            "junctions": junctions, "line_map": maps, "heatmap": batch.heatmap[:, None], "valid_mask": batch.valid[:, None],
-            "batch_size": len(batch), "width": side, "height": side, "stride": 4,
+        return {
+            "junctions": junctions, "line_map": maps, "heatmap": batch.heatmap[:, None],
+            "valid_mask": batch.valid[:, None], "batch_size": len(batch), "width": self.size, "height": self.size, "stride": 4,
         }  # fmt: skip
-        found, _ = self.model(batch.images, annotations)
-        total = sum(value * self.weights.get(name, 1.0) for name, value in found.items())
-        {name: float(value) for name, value in found.items()}
-        self.optimiser.zero_grad()
-        total.backward()
-        self.optimiser.step()
-        return total
 
-    def seed_shapes(self, seed: int) -> None:
-        """Seed its two random generators."""
-        np.random.seed(seed)
-        self._shapes().set_random_state(np.random.RandomState(seed))
-
-    def _shapes(self) -> types.ModuleType:
-        return importlib.import_module("hawp.ssl.datasets.synthetic_util")
-
-    def draw(self, primitive: str) -> np.ndarray:
-        """One synthetic image with its labels, as its data set makes them; without writing it."""
-        import cv2
-
-        shapes, recipe = self._shapes(), self.settings_of_shapes["generation"]
-        canvas, function = tuple(recipe["image_size"]), PRIMITIVES[primitive]
-        image = shapes.generate_background(canvas, **recipe["params"]["generate_background"])
+    def draw(self, primitive: str, count: int) -> Callable[[], None]:
+        """Draw shapes of one primitive with their labels, as its data set makes them; without writing them."""
+        shapes = importlib.import_module("hawp.ssl.datasets.synthetic_util")
+        recipe = self.settings("synthetic_dataset.yaml")
+        drawing, blur = recipe["generation"], recipe["preprocessing"]["blur_size"]
+        canvas, function = tuple(drawing["image_size"]), PRIMITIVES[primitive]
         paint = getattr(shapes, function)
         known = inspect.signature(paint).parameters
-        given = {name: recipe[name] for name in ("min_len", "min_label_len") if name in known}
-        paint(image, **given, **recipe["params"].get(function, {}))
-        blur = self.settings_of_shapes["preprocessing"]["blur_size"]
-        image = cv2.GaussianBlur(image, (blur, blur), 0)
-        return cv2.resize(image, (512, 512), interpolation=cv2.INTER_LINEAR)
+        given = {name: drawing[name] for name in ("min_len", "min_label_len") if name in known}
+        given |= drawing["params"].get(function, {})
+        np.random.seed(0)
+        shapes.set_random_state(np.random.RandomState(0))
 
-    @property
-    def settings_of_shapes(self) -> dict:
-        """Its recipe of synthetic shapes."""
-        if not hasattr(self, "_recipe_of_shapes"):
-            self._recipe_of_shapes = self.settings("synthetic_dataset.yaml")
-        return self._recipe_of_shapes
+        def work() -> None:
+            for _ in range(count):
+                image = shapes.generate_background(canvas, **drawing["params"]["generate_background"])
+                paint(image, **given)
+                image = cv2.GaussianBlur(image, (blur, blur), 0)
+                cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
 
-    def augmenter(self, kind: str):
-        """A function that does to one sample what its data set does after reading it: `kind` is shapes or photographs.
+        return work
 
-        The function takes the image (S, S) uint8, junctions (N, 2) x, y and edges (M, 2).
-        """
+    def load(self, kind: str, count: int) -> Callable[[], None]:
+        """Augment shapes as shapes or as photographs; they are in memory already."""
         if kind == "shapes":
             cls = importlib.import_module("hawp.ssl.datasets.synthetic_dataset").SyntheticShapes
-            recipe = self.settings_of_shapes
+            recipe = self.settings("synthetic_dataset.yaml")
         else:
             cls = importlib.import_module("hawp.ssl.datasets.wireframe_dataset").WireframeDataset
             recipe = self.settings("exports/wireframe-10iters.yaml")
+        recipe["preprocessing"]["resize"] = [self.size, self.size]
         dataset = object.__new__(cls)
         dataset.config, dataset.mode, dataset.gt_source = recipe, "train", "exported"
+        data = inputs.shapes(Path(self._folders.name), count, self.size, False)
+        samples = [_sample(kind, *data.item(i)[:2]) for i in range(count)]
 
-        def change(image: np.ndarray, junctions: np.ndarray, edges: np.ndarray) -> object:
-            line_map = np.zeros((len(junctions),) * 2, np.int32)
-            line_map[edges[:, 0], edges[:, 1]] = line_map[edges[:, 1], edges[:, 0]] = 1
-            points = junctions[:, ::-1].astype(np.float64)
-            if kind == "shapes":
-                sample = {"image": image, "points": points, "line_map": line_map, "heatmap": np.zeros_like(image)}
-                return dataset.train_preprocessing(sample)
-            sample = {"image": np.repeat(image[..., None], 3, 2), "junctions": points, "line_map": line_map}
-            return dataset.train_preprocessing_exported(sample, scale=np.random.uniform(0.7, 1.5))
+        def work() -> None:
+            for sample in samples:
+                if kind == "shapes":
+                    dataset.train_preprocessing(dict(sample))
+                else:
+                    dataset.train_preprocessing_exported(sample, scale=np.random.uniform(0.7, 1.5))
 
-        return change
+        return work
+
+
+def _lines(junctions: torch.Tensor, line_map: torch.Tensor) -> np.ndarray:
+    first, second = line_map.triu(1).nonzero().unbind(1)
+    return torch.cat((junctions[first], junctions[second]), 1).cpu().numpy()
+
+
+def _sample(kind: str, image: np.ndarray, wireframe: Wireframe) -> dict:
+    """A labelled image as its data set reads it."""
+    line_map = np.zeros((len(wireframe.junctions),) * 2, np.int32)
+    first, second = wireframe.edges.T
+    line_map[first, second] = line_map[second, first] = 1
+    points = wireframe.junctions[:, ::-1].astype(np.float64)
+    if kind == "shapes":
+        return {"image": image, "points": points, "line_map": line_map, "heatmap": np.zeros_like(image)}
+    return {"image": np.repeat(image[..., None], 3, 2), "junctions": points, "line_map": line_map}
