@@ -29,7 +29,7 @@ run: $(READY)  ## Run the whole recipe on the small default (minutes on a laptop
 	@echo && hawp report --table && echo 'report:           report.html (open it in a browser)'
 
 test: $(READY)  ## Run the tests
-	pytest -m "not slurm"
+	pytest -m "not slurm" -n auto --dist loadfile
 
 test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian's packages)
 	bash tests/slurm/install.sh
@@ -38,6 +38,10 @@ test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian
 test-slurm-faults: $(READY)  ## Disturb a run on a real Slurm in every way: preemption, lost nodes, killed drivers (15 min)
 	bash tests/slurm/install.sh
 	pytest -m "slurm and slow" tests/slurm
+
+bench: $(READY)  ## Speed on this machine, and how it grows (REFERENCE=DIR: beside a work tree of the reference)
+	python benchmarks/bench.py $(if $(REFERENCE),--reference $(REFERENCE))
+	python benchmarks/growth.py
 
 lint: $(READY)  ## Check style: ruff, snakefmt, snakemake --lint
 	ruff check .

@@ -191,7 +191,9 @@ def main() -> None:
         answer(json.loads(args.one))
         return
     if args.reference and not (args.reference / "hawp" / "ssl").is_dir():
-        sys.exit(f"{args.reference} is no work tree of github.com/cherubicXN/hawp: give the folder that holds hawp/ssl.")
+        sys.exit(
+            f"{args.reference} is no work tree of github.com/cherubicXN/hawp: give the folder that holds hawp/ssl."
+        )
     if args.reference and args.tiny:
         sys.exit("--tiny does not fit the reference, whose network has one size: leave out one of the two.")
     if args.tiny:
@@ -211,8 +213,15 @@ def main() -> None:
         except RuntimeError as error:
             sys.exit(f"{part}: a side {error}")
     where = common.device_name(device) if bench.on_gpu else f"CPU, {threads} threads"
-    print(f"{where}, ours in {kind}, PyTorch {torch.__version__}; medians of {args.rounds} turns, ABAB" + ", tiny" * args.tiny)
-    print(tabulate(bench.rows, ["what", "unit", "ours", "reference", "ratio", ""], tablefmt="github", disable_numparse=True))
+    print(
+        f"{where}, ours in {kind}, PyTorch {torch.__version__}; medians of {args.rounds} turns, ABAB"
+        + ", tiny" * args.tiny
+    )
+    print(
+        tabulate(
+            bench.rows, ["what", "unit", "ours", "reference", "ratio", ""], tablefmt="github", disable_numparse=True
+        )
+    )
 
 
 if __name__ == "__main__":

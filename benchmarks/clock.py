@@ -73,7 +73,9 @@ class Apart:
 
     def __init__(self, script: Path, options: dict) -> None:
         words = [sys.executable, str(script), "--one", json.dumps(options)]
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
+        )
 
     def ask(self, name: str, value: object = None) -> dict:
         """The answer to a request.

@@ -101,7 +101,9 @@ SERIES = {
 def main() -> None:
     """Measure every series, each figure in a process of its own."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--only", nargs="+", choices=SERIES, default=list(SERIES), metavar="WHAT", help=f"{', '.join(SERIES)} [all]")
+    options.add_argument(
+        "--only", nargs="+", choices=SERIES, default=list(SERIES), metavar="WHAT", help=f"{', '.join(SERIES)} [all]"
+    )
     options.add_argument("--short", action="store_true", help="only the first figure of each: a check that it runs")
     options.add_argument("--one", help=argparse.SUPPRESS)
     args = options.parse_args()
@@ -109,7 +111,7 @@ def main() -> None:
     if args.one:
         given = json.loads(args.one)
         seconds = SERIES[given["series"]][1](given["count"])
-        print(json.dumps({"seconds": seconds, "peak": clock.peak_bytes(CPU)}))
+        clock.answer(lambda *_: {"seconds": seconds, "peak": clock.peak_bytes(CPU)})
         return
     rows = []
     for name in args.only:
@@ -117,7 +119,9 @@ def main() -> None:
         found = []
         for count in counts:
             print(f"measuring: {count} {name}", file=sys.stderr, flush=True)
-            found.append(clock.apart(Path(__file__), {"series": name, "count": count}))
+            side = clock.Apart(Path(__file__), {"series": name, "count": count})
+            found.append(side.ask("measure"))
+            side.close()
         exponent = ""
         if len(counts) > 1:
             first, last = found[0]["seconds"], found[-1]["seconds"]

@@ -51,8 +51,8 @@ def hawp(*words: object) -> tuple[float, str]:
 
 
 def configuration(args: argparse.Namespace) -> dict:
-    """The published recipe, or the tiny one, with as many shapes as asked for."""
-    given = yaml.safe_load((ROOT / ("tests/configs/tiny.yaml" if args.tiny else "config/hawpv3.yaml")).read_text())
+    """The recipe, or the tiny one, with as many shapes as asked for."""
+    given = yaml.safe_load((ROOT / "tests/configs/tiny.yaml" if args.tiny else args.config).read_text())
     given["shapes"] = given["shapes"] | {"train": args.shapes, "validation": 2}
     return given
 
@@ -60,9 +60,22 @@ def configuration(args: argparse.Namespace) -> dict:
 def main() -> None:
     """Run the stages one after the other and print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--shapes", type=common.positive(int), default=200, metavar="N", help="of each primitive [%(default)s]")
-    options.add_argument("--epochs", type=common.positive(int), default=1, metavar="N", help="of the training [%(default)s]")
-    options.add_argument("--photographs", type=common.positive(int), default=40, metavar="N", help="to label [%(default)s]")
+    options.add_argument(
+        "--config",
+        type=Path,
+        default=ROOT / "config/hawpv3.yaml",
+        metavar="FILE",
+        help="whose network [config/hawpv3.yaml]",
+    )
+    options.add_argument(
+        "--shapes", type=common.positive(int), default=200, metavar="N", help="of each primitive [%(default)s]"
+    )
+    options.add_argument(
+        "--epochs", type=common.positive(int), default=1, metavar="N", help="of the training [%(default)s]"
+    )
+    options.add_argument(
+        "--photographs", type=common.positive(int), default=40, metavar="N", help="to label [%(default)s]"
+    )
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="that load [the cores]")
     options.add_argument("--keep", type=Path, metavar="FILE", help="keep the trained model as FILE")
     options.add_argument("--compile", action="store_true", help="compile the network for training")
@@ -81,8 +94,14 @@ def main() -> None:
         rows.append(_label(args, model))
         if args.keep:
             shutil.copyfile(model, ROOT / args.keep)
-    print(f"{common.device_name(device)}, {str(precision).removeprefix('torch.')}, network {network['width']} wide, {network['image_size']} px")
-    print(tabulate(rows, ["stage", "images/s", "waiting for data", "start, s", ""], tablefmt="github", disable_numparse=True))
+    print(
+        f"{common.device_name(device)}, {str(precision).removeprefix('torch.')}, network {network['width']} wide, {network['image_size']} px"
+    )
+    print(
+        tabulate(
+            rows, ["stage", "images/s", "waiting for data", "start, s", ""], tablefmt="github", disable_numparse=True
+        )
+    )
     if args.write_rates:
         _write_rates(common.device_name(device), device.type == "cuda", precision, network, rows)
 
@@ -94,7 +113,8 @@ def _draw(count: int) -> list:
     words = [sys.executable, "-m", "hawp_core.cli", "synthesize", "--config", "config.yaml", "--split", "train"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     shards = [
-        subprocess.Popen([*words, "--shard", f"{i}/{of}"], env=environment, stderr=subprocess.DEVNULL) for i in range(of)
+        subprocess.Popen([*words, "--shard", f"{i}/{of}"], env=environment, stderr=subprocess.DEVNULL)
+        for i in range(of)
     ]
     if any(shard.wait() for shard in shards):
         sys.exit("a shard of shapes failed")
@@ -129,14 +149,20 @@ def _label(args: argparse.Namespace, model: Path) -> list:
     found = WAITED.search(printed)
     seconds, waiting = float(found[1]), int(found[2])
     rate = args.photographs / max(seconds, 1e-3)
-    return ["export", f"{rate:.4g}", f"{waiting} %", f"{whole - seconds:.1f}", f"{args.photographs} photographs, 10 views"]
+    return [
+        "export",
+        f"{rate:.4g}",
+        f"{waiting} %",
+        f"{whole - seconds:.1f}",
+        f"{args.photographs} photographs, 10 views",
+    ]
 
 
 def _write_rates(name: str, gpu: bool, precision, network: dict, rows: list[list]) -> None:
     train, export = (float(row[1]) for row in rows[1:])
     rates = read_json(RATES_FILE) if RATES_FILE.is_file() else {}
     rates[name] = {
-        "gpu": gpu, "network": {size: network[size] for size in SIZES}, "precision": str(precision).removeprefix("torch."),
+        "gpu": gpu, "measured": True, "network": {size: network[size] for size in SIZES}, "precision": str(precision).removeprefix("torch."),
         "train_images_per_second": train, "export_images_per_second": export, "export_views": 11,
         "date": str(datetime.date.today()), "source": "benchmarks/pipeline.py: hawp train and hawp homoadp",
     }  # fmt: skip

@@ -89,8 +89,8 @@ class Reference:
         return yaml.safe_load((self.root / "hawp/ssl/config" / name).read_text())
 
     def label(self, count: int, batched: bool = False) -> Callable[[], list[np.ndarray]]:
-        """Label photographs by ten views, one by one as its script does, or all at once as the script does that does
-        not start; returns their lines."""
+        """Label photographs by ten views, one by one as its script does; returns their lines. Or all at once, with the
+        script that does not start and fails at the second image's lines, when all the views have passed: no lines."""
         module = self._script("homoadp-bm" if batched else "homoadp")
         recipe = self.settings("exports/wireframe-10iters.yaml")["homography_adaptation"]
         recipe = recipe | {"num_iter": inputs.PUBLISHED.views}
@@ -101,14 +101,16 @@ class Reference:
         def together(part: slice) -> list[dict]:
             drawn = iter(np.swapaxes(views[part], 0, 1).reshape(-1, 3, 3))
             module.sample_homography = lambda *_, **__: (next(drawn), None)
-            found = module.homography_adaptation(arguments, images[part], self.model, recipe)
-            return found if batched else [found]
+            return [module.homography_adaptation(arguments, images[part], self.model, recipe)]
 
         @torch.no_grad()
         def work() -> list[np.ndarray]:
             self.model.eval()
-            parts = [slice(None)] if batched else [slice(i, i + 1) for i in range(count)]
-            return [_lines(**one) for part in parts for one in together(part)]
+            if batched:
+                with contextlib.suppress(AttributeError):
+                    together(slice(None))
+                return []
+            return [_lines(**one) for i in range(count) for one in together(slice(i, i + 1))]
 
         return work
 

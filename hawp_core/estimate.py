@@ -1,7 +1,8 @@
 """What a run will cost before it begins: jobs, hours of GPU, disk.
 
 Numbers of images and jobs, and the sizes of pixels and of the published network, are exact; lines an image, and with
-them the size of labels, are typical values. Hours come from measured rates and from nothing else.
+them the size of labels, are typical values. Hours come from measured rates; where no GPU was measured, from the figures
+that were published with the method, and the text says so.
 
 Imports no torch: a dry run prints this.
 """
@@ -133,6 +134,9 @@ def read_rates(path: Path = RATES_FILE) -> dict[str, dict]:
         for name in ("train_images_per_second", "export_images_per_second"):
             if not isinstance(row.get(name), int | float) or not row[name] > 0:
                 raise UserError(f"{path}: {name} of {device!r} is {row.get(name)!r}: give a number above 0.")
+        for name in ("gpu", "measured"):
+            if not isinstance(row.get(name), bool):
+                raise UserError(f"{path}: {name} of {device!r} is {row.get(name)!r}: give true or false.")
     return rates
 
 
@@ -155,14 +159,23 @@ def describe(plan: Estimate, rates: dict[str, dict]) -> str:
         f"{gigabytes(plan.temporary)} are freed again",
     ]  # fmt: skip
     fitting = {device: row for device, row in rates.items() if row["network"] == plan.network}
+    measured = any(row["gpu"] and row["measured"] for row in fitting.values())
     for device, row in fitting.items():
         kind = "GPU hours" if row["gpu"] else "hours"
-        lines.append(f"time: {hours(plan, row):,.1f} {kind} on one {device} (measured {row['date']}: {row['source']})")
+        if row["measured"]:
+            lines.append(
+                f"time: {hours(plan, row):,.1f} {kind} on one {device} (measured {row['date']}: {row['source']})"
+            )
+        elif not measured:
+            lines.append(
+                f"time: {hours(plan, row):,.1f} {kind} on one {device}, by {row['source']}; no GPU was measured with this "
+                "program: benchmarks/gpu.sh measures yours and keeps its rates"
+            )
     if not any(row["gpu"] for row in fitting.values()):
         network = ", ".join(f"{name} {value}" for name, value in plan.network.items())
         lines.append(
             f"time: GPU hours are not known: no GPU was measured with this network ({network}); "
-            "measure one and add its row to benchmarks/rates.json"
+            "python benchmarks/pipeline.py --config FILE --write-rates measures one"
         )
     return "\n".join(lines)
 

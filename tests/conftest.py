@@ -34,10 +34,12 @@ def workplace(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def hawp(capsys):
+def hawp(capsys, monkeypatch):
     """Run a command in this process: returns its exit code and what it printed."""
 
     def run(*words: object) -> tuple[int, str]:
+        # Records keep the line that was typed.
+        monkeypatch.setattr("sys.argv", ["hawp", *map(str, words)])
         try:
             code = cli.main([str(word) for word in words])
         except SystemExit as exit_:

@@ -20,7 +20,9 @@ def run(*words: str) -> str:
 
 def rows(table: str) -> dict[str, list[str]]:
     """First cell -> the others, of every row."""
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("|")]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("|")
+    ]
     return {row[0]: row[1:] for row in cells}
 
 
@@ -28,7 +30,7 @@ def test_the_gpu_script_runs_dry_and_fills_every_table():
     found = rows(run("bash", "benchmarks/gpu.sh", "--dry"))
     for stage in ("synthesize", "train", "export"):
         assert float(found[stage][0]) > 0
-    for what in ("labels, 10 views", "training step, batch 6", "loading and augmentation, shapes"):
+    for what in ("labels, 10 views", "training step, batch 6", "loading and augmentation, shapes, one core"):
         assert float(found[what][1]) > 0
     assert 0 <= float(found["lines the same within 1 px"][1]) <= 1
 

@@ -15,6 +15,7 @@ from hawp_core.network import WireframeNetwork
 PLACES = {"folder": "photos", "manifest": "recipes/photographs.jsonl", "photographs": 20_000, "shards": 20}
 ROW = {
     "gpu": True,
+    "measured": True,
     "train_images_per_second": 100,
     "export_images_per_second": 10,
     "export_views": 11,
@@ -52,6 +53,15 @@ def test_hours_follow_from_the_rates(published):
     text = estimate.describe(published, {"Fast GPU": ROW})
     assert f"{expected:,.1f} GPU hours on one Fast GPU (measured 2026-01-01: a command)" in text
     assert "not known" not in text
+
+
+def test_published_figures_are_named_as_such_and_give_way_to_measured_ones(published):
+    rates = {"Paper's": ROW | {"measured": False, "source": "a paper"}}
+    text = estimate.describe(published, rates)
+    assert "GPU hours on one Paper's, by a paper; no GPU was measured" in text
+    text = estimate.describe(published, rates | {"Mine": ROW})
+    assert "GPU hours on one Mine (measured" in text
+    assert "Paper's" not in text
 
 
 @pytest.mark.parametrize("row", [ROW | {"gpu": False}, ROW | {"network": {**ROW["network"], "width": 64}}])

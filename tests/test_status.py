@@ -68,7 +68,7 @@ def test_labelling_counts_finished_shards_and_journals(chain):
     work = folder / "00001-of-00002.h5.work"
     journal = Journal(work / f"{recipe.key}.jsonl")
     for at in (100.0, 100.0, 104.0):
-        journal.append({"index": 5, "edges": [[0, 1], [1, 2]], "at": at})
+        journal.extend([{"index": 5, "edges": [[0, 1], [1, 2]], "at": at}])
     journal.close()
     (folder / "00000-of-00002.h5").touch()
     stopped = of(chain, "export")

@@ -57,7 +57,7 @@ def test_a_finished_model_that_was_deleted_comes_back(hawp, shapes, monkeypatch)
     _, _, folder = train(hawp, shapes, "a")
     before = (folder / "model-00002.pth").read_bytes()
     (folder / "model-00002.pth").unlink()
-    monkeypatch.setattr(Trainer, "_step", None)
+    monkeypatch.setattr(Trainer, "step", None)
     code, printed, _ = train(hawp, shapes, "a")
     assert code == 0, printed
     assert (folder / "model-00002.pth").read_bytes() == before
@@ -67,7 +67,7 @@ def test_a_finished_model_that_was_deleted_comes_back(hawp, shapes, monkeypatch)
 def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch, steps):
     _, _, whole = train(hawp, shapes, "whole")
     taken = 0
-    step = Trainer._step
+    step = Trainer.step
 
     def counted(self, batch):
         nonlocal taken
@@ -76,7 +76,7 @@ def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch
             os.kill(os.getpid(), signal.SIGUSR1)
         return step(self, batch)
 
-    monkeypatch.setattr(Trainer, "_step", counted)
+    monkeypatch.setattr(Trainer, "step", counted)
     code, printed, cut = train(hawp, shapes, "cut")
     assert code == 75, printed
     assert f"step {steps} of 8 is saved" in printed
@@ -96,7 +96,7 @@ def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_images(hawp, shapes, monkeypatch):
-    step = Trainer._step
+    step = Trainer.step
 
     def poisoned(self, batch):
         found = step(self, batch)
@@ -104,7 +104,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_images(hawp, shapes, monk
             found["aux"] = found["aux"] * float("nan")
         return found
 
-    monkeypatch.setattr(Trainer, "_step", poisoned)
+    monkeypatch.setattr(Trainer, "step", poisoned)
     code, printed, folder = train(hawp, shapes, "nan")
     assert code == 2
     assert "'aux' is not finite" in printed
@@ -116,9 +116,9 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_images(hawp, shapes, monk
 def test_a_state_of_another_training_is_refused(hawp, shapes, monkeypatch):
     from hawp_core.checkpoint import load_state, save_state
 
-    step = Trainer._step
+    step = Trainer.step
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", lambda self, batch: os.kill(os.getpid(), signal.SIGTERM) or step(self, batch))
+        patch.setattr(Trainer, "step", lambda self, batch: os.kill(os.getpid(), signal.SIGTERM) or step(self, batch))
         _, _, folder = train(hawp, shapes, "a")
     state = load_state(folder / "resume.pth")
     save_state(folder / "resume.pth", state | {"key": "0" * 16})
@@ -172,3 +172,19 @@ def test_the_schedule_falls_after_its_steps(tiny):
     schedule = Schedule.from_settings(tiny, "synthetic")
     assert [schedule.rate(epoch) for epoch in range(2)] == [0.001, pytest.approx(0.0001)]
     assert lineage.epochs(lineage.plan(tiny, "f", {}, 0).rounds[0].train) == schedule.epochs
+
+
+@pytest.mark.parametrize("compiler", [None, "/bin/false"])
+def test_a_compiled_network_learns_the_same_and_does_without_a_compiler(hawp, shapes, monkeypatch, tmp_path, compiler):
+    torch._dynamo.reset()
+    if compiler:
+        monkeypatch.setattr("torch._inductor.config.cpp.cxx", (compiler,))
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "empty"))
+    _, _, plain = train(hawp, shapes, "plain", "--epochs", 1)
+    code, printed, fused = train(hawp, shapes, "fused", "--epochs", 1, "--compile")
+    assert code == 0, printed
+    assert weights(plain).keys() == weights(fused).keys()
+    losses = [
+        [row["loss"] for row in read_metrics(folder / "metrics.jsonl") if "loss" in row] for folder in (plain, fused)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
