@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test test-slurm test-slurm-faults lint bench lock clean
+.PHONY: help setup run test test-slurm test-faults test-slurm-faults lint bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ test: $(READY)  ## Run the tests
 test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian's packages)
 	bash tests/slurm/install.sh
 	pytest -m "slurm and not slow" tests/slurm
+
+test-faults: $(READY)  ## Kill the run on one machine twenty times instead of six (15 min)
+	HAWP_TEST_KILLS=20 pytest tests/test_faults.py
 
 test-slurm-faults: $(READY)  ## Disturb a run on a real Slurm in every way: preemption, lost nodes, killed drivers (15 min)
 	bash tests/slurm/install.sh

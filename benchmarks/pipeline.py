@@ -30,6 +30,8 @@ from hawp_core.photographs import BUNDLED, bundled_folder
 from hawp_core.training import read_metrics
 
 ROOT = Path(__file__).resolve().parent.parent
+# Most of a job's time that its start should take.
+START_SHARE = 0.05
 WAITED = re.compile(r"; ([\d.]+) s, (\d+) % of them waiting")
 
 
