@@ -19,6 +19,7 @@ import torch
 from tabulate import tabulate
 
 from hawp_core.commands import common
+from hawp_core.errors import UserError
 
 PARTS = ("label", "train", "synthesis", "loading", "memory", "precision")
 # What the reference imports beside this project's packages.
@@ -112,7 +113,8 @@ class Bench:
         weights = f"model {self.args.ckpt.name}" if self.args.ckpt else "made-up weights"
         share = same_lines(*(np.concatenate([_apart(lines, i) for i, lines in enumerate(one)]) for one in found))
         note = f"{lines[0]} lines in float32, {lines[1]} in bfloat16, {count} photographs, {weights}"
-        self.rows.append(["lines the same within 1 px", "share", f"{share:.3f}", "", "", note])
+        shown = f"{share:.3f}" if any(lines) else "no lines"
+        self.rows.append(["lines the same within 1 px", "share", shown, "", "", note])
 
 
 def _apart(lines: np.ndarray, image: int) -> np.ndarray:
@@ -142,6 +144,8 @@ def answer(options: dict) -> None:
         else:
             from reference import Reference as Side
         side = Side(options)
+    except UserError as error:
+        sys.exit(str(error))
     except ModuleNotFoundError as error:
         sys.exit(f"the {options['side']} needs the package {error.name}: pip install {NEEDED}")
     works = {}

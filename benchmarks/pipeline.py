@@ -24,6 +24,7 @@ from tabulate import tabulate
 
 from hawp_core import settings
 from hawp_core.commands import common
+from hawp_core.errors import UserError
 from hawp_core.estimate import RATES_FILE, SIZES
 from hawp_core.files import read_json, write_text
 from hawp_core.photographs import BUNDLED, bundled_folder
@@ -41,6 +42,7 @@ def hawp(*words: object) -> tuple[float, str]:
     Raises:
         SystemExit: it failed.
     """
+    print(f"measuring: hawp {words[0]}", file=sys.stderr, flush=True)
     began = time.perf_counter()
     where = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
@@ -54,8 +56,8 @@ def hawp(*words: object) -> tuple[float, str]:
 
 def configuration(args: argparse.Namespace) -> dict:
     """The recipe, or the tiny one, with as many shapes as asked for."""
-    given = yaml.safe_load((ROOT / "tests/configs/tiny.yaml" if args.tiny else args.config).read_text())
-    given["shapes"] = given["shapes"] | {"train": args.shapes, "validation": 2}
+    given = settings.read_yaml(ROOT / "tests/configs/tiny.yaml" if args.tiny else args.config)
+    given["shapes"] = given.get("shapes", {}) | {"train": args.shapes, "validation": 2}
     return given
 
 
@@ -78,15 +80,20 @@ def main() -> None:
     options.add_argument(
         "--photographs", type=common.positive(int), default=40, metavar="N", help="to label [%(default)s]"
     )
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="that load [the cores]")
+    options.add_argument(
+        "--workers", type=common.count, default=os.cpu_count() or 1, metavar="N", help="that load [the cores]"
+    )
     options.add_argument("--keep", type=Path, metavar="FILE", help="keep the trained model as FILE")
     options.add_argument("--compile", action="store_true", help="compile the network for training")
     options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[%(default)s]")
     options.add_argument("--write-rates", action="store_true", help="write benchmarks/rates.json")
     options.add_argument("--tiny", action="store_true", help="the tiny network: a check that it runs")
     args = options.parse_args()
-    chosen = configuration(args)
-    network = settings.complete(chosen)["model"]
+    try:
+        chosen = configuration(args)
+        network = settings.complete(chosen, args.config)["model"]
+    except UserError as error:
+        sys.exit(str(error))
     device, precision = common.compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -111,6 +118,7 @@ def main() -> None:
 def _draw(count: int) -> list:
     """Shapes on every core, as the workflow's jobs would."""
     of = os.cpu_count() or 1
+    print(f"measuring: hawp synthesize, {of} at a time", file=sys.stderr, flush=True)
     began = time.perf_counter()
     words = [sys.executable, "-m", "hawp_core.cli", "synthesize", "--config", "config.yaml", "--split", "train"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}

@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from hawp_core.commands.common import positive
+
 LINES_PER_PHOTOGRAPH = 100
 SHARD = 10_000
 
@@ -53,7 +55,9 @@ def measure(count: int) -> None:
 def main() -> None:
     """Measure each count in a process of its own, so that peaks do not add up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("counts", type=int, nargs="*", default=[20_000, 1_000_000, 10_000_000], metavar="COUNT")
+    parser.add_argument(
+        "counts", type=positive(int), nargs="*", default=[20_000, 1_000_000, 10_000_000], metavar="COUNT"
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:

@@ -10,6 +10,7 @@ Imports no torch: a dry run prints this.
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 from tabulate import tabulate
 
 from hawp_core import lineage
@@ -29,6 +30,28 @@ STATE_COPIES = 4 * 2
 LABEL_BYTES, JOURNAL_BYTES = 1_800, 5_500
 # What decides how fast a network is.
 SIZES = ("image_size", "width", "depth", "stacks")
+
+
+_RATE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}
+# What the file of measured rates must hold: a row for each device.
+RATES_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {
+        "type": "object",
+        "required": ["gpu", "measured", "network", "train_images_per_second", "export_images_per_second", "export_views",
+                     "date", "source"],
+        "properties": {
+            "gpu": {"type": "boolean"},
+            "measured": {"type": "boolean"},
+            "network": {"type": "object", "required": list(SIZES)},
+            "train_images_per_second": _RATE,
+            "export_images_per_second": _RATE,
+            "export_views": _RATE,
+            "date": {"type": "string"},
+            "source": {"type": "string"},
+        },
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,13 +153,11 @@ def read_rates(path: Path = RATES_FILE) -> dict[str, dict]:
         UserError: unreadable.
     """
     rates = read_json(path)
-    for device, row in rates.items():
-        for name in ("train_images_per_second", "export_images_per_second"):
-            if not isinstance(row.get(name), int | float) or not row[name] > 0:
-                raise UserError(f"{path}: {name} of {device!r} is {row.get(name)!r}: give a number above 0.")
-        for name in ("gpu", "measured"):
-            if not isinstance(row.get(name), bool):
-                raise UserError(f"{path}: {name} of {device!r} is {row.get(name)!r}: give true or false.")
+    for error in jsonschema.Draft202012Validator(RATES_SCHEMA).iter_errors(rates):
+        where = ".".join(map(str, error.absolute_path)) or "the file"
+        raise UserError(
+            f"{path}: {where} is not acceptable, {error.message}: correct it, or take the file from a fresh clone."
+        )
     return rates
 
 

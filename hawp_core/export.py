@@ -210,6 +210,8 @@ def gather(
             f"photographs.max_rejected = {max_rejected}: see {listing}, mend or remove them, or raise the share."
         )
     names = [entry.name for entry in manifest.entries if entry.name in found]
+    if not names:
+        raise UserError(f"none of the {total} photographs in {manifest.folder} is readable: see {listing}.")
     wireframes = [found[name] for name in names]
     write_labels(destination, names, wireframes, about={**about, "export": key, "rejected": sorted(rejected)})
     return {

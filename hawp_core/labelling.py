@@ -3,6 +3,8 @@
 Shape legend: B photographs, V views, S x S network input.
 """
 
+import math
+
 import numpy as np
 import torch
 
@@ -29,9 +31,14 @@ def view_bytes(architecture: Architecture, precision: torch.dtype) -> int:
     return features * precision.itemsize + PLANES * side**2 * torch.float32.itemsize
 
 
+def _rounded_up(number: float) -> float:
+    """To two digits."""
+    unit = 10 ** (math.floor(math.log10(number)) - 1)
+    return math.ceil(number / unit) * unit
+
+
 class Labeller:
-    """Labels photographs by homographic adaptation; how many at a time changes no label on a CPU, and on a GPU none
-    beyond rounding.
+    """Labels photographs by homographic adaptation. The memory, like the device, changes no label beyond rounding.
 
     Args:
         network: folded for inference, on its device.
@@ -61,7 +68,7 @@ class Labeller:
             if memory < each:
                 raise UserError(
                     f"{memory / 1e9:g} GB (--memory-gb, compute.memory_gb) are too little for one view of {self.size} x "
-                    f"{self.size} pixels: give at least {each / 1e9:.3f}, or nothing, to have it chosen."
+                    f"{self.size} pixels: give at least {_rounded_up(each) / 1e9:g}, or nothing, to have it chosen."
                 )
             self.at_once = min(self.at_once, int(memory / each))
 

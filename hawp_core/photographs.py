@@ -82,7 +82,9 @@ def survey(folder: Path | str) -> tuple[list[Photograph], list[Rejected]]:
     root = locate(folder)
     if not os.path.isdir(root):
         fault = "is a file, not a folder" if os.path.exists(root) else "does not exist or cannot be reached"
-        raise UserError(f"{shown(root)} {fault}: give a folder of photographs ({', '.join(EXTENSIONS)}).")
+        raise UserError(
+            f"{shown(root)} {fault}: give a folder of photographs in photographs.folder or --images ({', '.join(EXTENSIONS)})."
+        )
     files = _bundled_files(root) if folder == "bundled" else _walk(root)
     photographs, rejected = [], []
     for name, path in files:

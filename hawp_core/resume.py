@@ -216,6 +216,8 @@ def lease(
 
 def _take(path: Path) -> bool:
     """Write the lease if it is free or its holder is dead. The check and the write are one step under a file lock."""
+    # The holder that was waited for may have removed the folder, with all that it no longer needed.
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:

@@ -106,6 +106,13 @@ def _check_together(settings: dict, source: Path | str) -> None:
             f"{source}: model.image_size is {model['image_size']}, which is no multiple of {multiple} (4 * 2^depth): "
             f"set it to {round(model['image_size'] / multiple) * multiple or multiple}, or lower model.depth."
         )
+    export = settings["export"]
+    looks = export["views"] + export["identity"]
+    if export["labels"] == "heatmap" and looks < export["min_counts"]:
+        raise UserError(
+            f"{source}: export.min_counts is {export['min_counts']}, and export.views and export.identity give a pixel at most "
+            f"{looks} view(s), so that no line could be found: lower the one or raise the other."
+        )
 
 
 def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:

@@ -99,7 +99,7 @@ def test_the_committed_rates_can_be_read():
 
 def test_rates_that_make_no_sense_are_one_sentence(tmp_path):
     (tmp_path / "rates.json").write_text(json.dumps({"A": ROW | {"train_images_per_second": 0}}))
-    with pytest.raises(UserError, match="train_images_per_second of 'A' is 0"):
+    with pytest.raises(UserError, match=r"A\.train_images_per_second is not acceptable, 0"):
         estimate.read_rates(tmp_path / "rates.json")
 
 
@@ -113,3 +113,13 @@ def test_the_command_and_a_dry_run_print_the_plan(tmp_path, photographs, hawp, m
     run = snakemake(folder, "rounds=1", "-n")
     assert run.returncode == 0, run.stderr
     assert text.strip() in run.stderr
+
+
+@pytest.mark.parametrize(
+    "row", [None, "fast", {}, ROW | {"export_views": "11"}, ROW | {"train_images_per_second": True}, ROW | {"network": "x"}]
+)
+def test_damaged_rates_are_one_sentence(tmp_path, row):
+    path = tmp_path / "rates.json"
+    path.write_text(json.dumps({"Mine": row}))
+    with pytest.raises(UserError, match=r"rates\.json: Mine.* is not acceptable"):
+        estimate.read_rates(path)

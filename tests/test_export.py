@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -182,3 +184,46 @@ def test_votes_use_no_views(hawp, model, folder, monkeypatch):
     monkeypatch.setattr("hawp_core.adaptation.aggregate", None)
     code, printed = run(hawp, model, folder, "--metarch", "HAWP-votes")
     assert code == 0, printed
+
+
+def test_an_export_by_hand_leaves_a_shard_that_it_did_not_make(hawp, model, folder):
+    run(hawp, model, folder, "--shard", "0/1")
+    shard = next(Path("data-ssl").rglob("00000-of-00001.h5"))
+    code, printed = run(hawp, model, folder)
+    assert code == 0, printed
+    whole = content(labels())
+    assert shard.is_file(), "a workflow that runs beside has lost its shard"
+    labels().path.unlink()
+    code, printed = run(hawp, model, folder, "--gather", 1)
+    assert code == 0, printed
+    assert content(labels()) == whole
+
+
+def test_two_exports_of_one_folder_take_turns(model, folder, workplace):
+    words = [sys.executable, "-m", "hawp_core.cli", "homoadp", "--datacfg", str(TINY), "--images", str(folder)]
+    both = [
+        subprocess.Popen([*words, "--ckpt", str(model)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    printed = [one.communicate()[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], printed
+    assert sum("nothing to do" in text for text in printed) == 1
+    assert len(labels()) == 6
+
+
+def test_a_folder_of_unreadable_photographs_makes_no_labels(hawp, model, workplace):
+    Path("bad").mkdir()
+    Path("bad/a.jpg").write_bytes(b"\xff\xd8 no more")
+    code, printed = run(hawp, model, Path("bad"), "--max-rejected", 1)
+    assert code == 2
+    assert "none of the 1 photographs in bad is readable" in printed
+
+
+@pytest.mark.parametrize(
+    "options", [("--min-score", "nan"), ("--min-score", 5), ("--max-rejected", -1), ("--threads", -1), ("--memory-gb", 0)]
+)
+def test_an_option_out_of_range_is_one_sentence(hawp, model, folder, options):
+    code, printed = run(hawp, model, folder, *options)
+    assert code == 2
+    assert "Traceback" not in printed
+    assert str(options[1]) in printed

@@ -93,3 +93,18 @@ def test_unreadable_yaml_is_one_sentence(tmp_path):
 def test_complete_settings_survive_yaml():
     complete = settings.complete({})
     assert settings.complete(yaml.safe_load(yaml.safe_dump(complete))) == complete
+
+
+def test_views_too_few_for_their_minimum_are_refused():
+    with pytest.raises(UserError, match=r"export\.min_counts is 3, and .* at most 2 view"):
+        settings.complete({"export": {"views": 1}}, "mine.yaml")
+    assert settings.complete({"export": {"views": 1, "labels": "votes"}})
+
+
+def test_a_run_is_named_by_files_and_by_settings_on_the_command_line(hawp, workplace):
+    code, printed = hawp("lineage", "rounds=1", "--config", "name=mine", "photographs={folder: bundled}")
+    assert code == 0, printed
+    assert "mine" in hawp("plan", "rounds=1", "--config", "name=mine")[1]
+    code, printed = hawp("status", "--config", "name={")
+    assert code == 2
+    assert "KEY=VALUE" in printed

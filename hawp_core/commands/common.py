@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
 from hawp_core import settings as configuration
 from hawp_core.errors import UserError
 from hawp_core.lineage import RECIPE_FORMAT, Recipe, read_recipe
@@ -30,6 +32,24 @@ def positive(kind: type) -> Callable[[str], float]:
 
     parse.__name__ = "number"
     return parse
+
+
+def count(text: str) -> int:
+    """An argument type: a whole number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """An argument type: a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
 
 
 def part(text: str) -> tuple[int, int]:
@@ -82,7 +102,7 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "float32", "bfloat16"),
         help="of the network's arithmetic [from the config: auto]",
     )
-    group.add_argument("--threads", type=int, metavar="N", help="CPU threads; 0 takes all cores [from the config]")
+    group.add_argument("--threads", type=count, metavar="N", help="CPU threads; 0 takes all cores [from the config]")
     add_log(group)
 
 
@@ -129,37 +149,51 @@ def load_settings(path: Path) -> tuple[dict, Recipe | None]:
 def add_run(parser: argparse.ArgumentParser, config: str = "the run's configuration, and files that change it") -> None:
     """Options that name a run, as `named_run` reads them."""
     parser.add_argument(
-        "--config", nargs="+", default=[str(DEFAULT_CONFIG)], metavar="FILE", help=f"{config} [config/config.yaml]"
-    )
+        "--config", nargs="+", default=[str(DEFAULT_CONFIG)], metavar="FILE",
+        help=f"{config}; also KEY=VALUE, as for Snakemake: name=mine 'photographs={{folder: photos}}' "
+        "[config/config.yaml; what a FILE leaves out takes the schema's default]",
+    )  # fmt: skip
     parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="this many real rounds [from the config]")
 
 
-def named_run(args: argparse.Namespace) -> tuple[list[Path], int | None]:
-    """The configuration files, and the number of rounds or None, wherever on the line `rounds=N` stands.
+def named_run(args: argparse.Namespace) -> tuple[list[Path | dict], int | None]:
+    """The configuration files and the settings laid over them, and the number of rounds or None, wherever on the line
+    `rounds=N` stands.
 
     Raises:
-        UserError: something else than rounds=N.
+        UserError: neither a file nor KEY=VALUE, or something else than rounds=N.
     """
-    words = [word for word in args.config if word.startswith("rounds=")] + ([args.rounds] if args.rounds else [])
-    files = [Path(word) for word in args.config if not word.startswith("rounds=")] or [DEFAULT_CONFIG]
+    changes = [word for word in args.config if "=" in word and not Path(word).exists()]
+    files = [Path(word) for word in args.config if word not in changes] or [DEFAULT_CONFIG]
+    words = [word for word in changes if word.startswith("rounds=")] + ([args.rounds] if args.rounds else [])
+    sources = files + [_setting(word) for word in changes if not word.startswith("rounds=")]
     if not words:
-        return files, None
+        return sources, None
     name, _, number = words[-1].partition("=")
     if name != "rounds" or not number.isdecimal():
         raise UserError(f"{words[-1]!r} is not of the form rounds=N, such as rounds=3.")
-    return files, int(number)
+    return sources, int(number)
 
 
-def merged_settings(paths: list[Path]) -> dict:
-    """Settings from a configuration file and others laid over it, as Snakemake's --configfile lays them.
+def _setting(word: str) -> dict:
+    """KEY=VALUE, the value in YAML."""
+    name, _, value = word.partition("=")
+    try:
+        return {name: yaml.safe_load(value)}
+    except yaml.YAMLError as error:
+        raise UserError(f"{word!r} is not of the form KEY=VALUE with a value in YAML, such as name=mine.") from error
+
+
+def merged_settings(sources: list[Path | dict]) -> dict:
+    """Settings from a configuration file and others laid over it, as Snakemake lays --configfile and --config.
 
     Raises:
         UserError: unreadable or not acceptable.
     """
     merged: dict = {}
-    for path in paths:
-        merged = _laid_over(merged, configuration.read_yaml(path))
-    return configuration.complete(merged, paths[-1])
+    for source in sources:
+        merged = _laid_over(merged, source if isinstance(source, dict) else configuration.read_yaml(source))
+    return configuration.complete(merged, next(s for s in reversed(sources) if not isinstance(s, dict)))
 
 
 def _laid_over(below: dict, above: dict) -> dict:

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from hawp_core import lineage
+from hawp_core import settings as configuration
 from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.files import write_text
@@ -60,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gather", type=common.positive(int), metavar="N", help="label nothing: join the N shards")
     parser.add_argument(
         "--max-rejected",
-        type=float,
+        type=common.share,
         metavar="SHARE",
         help="fail when more than this share is unreadable [from the config: 0.1]",
     )
@@ -76,13 +77,17 @@ def shard_file(recipe: lineage.Recipe, shard: int, of: int) -> Path:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.checkpoint import load_checkpoint
+    from hawp_core.export import work_folder
     from hawp_core.manifest import Manifest, fingerprint
+    from hawp_core.progress import log
+    from hawp_core.resume import lease, stop_on_signal
 
     settings, _ = common.load_settings(args.datacfg)
     if args.metarch:
         settings["export"]["labels"] = ARCHITECTURES[args.metarch]
     if args.min_score is not None:
         settings["export"]["min_score"] = args.min_score
+    settings = configuration.complete(settings, "command line")
     model = common.find_model(args)
     network, info = load_checkpoint(model, "cpu")
     if args.modelcfg:
@@ -93,12 +98,17 @@ def run(args: argparse.Namespace) -> None:
     )
     recipe = _recipe(settings, info, manifest, model)
     common.check_expected(recipe, args.expect)
-    if args.shard:
-        _label(args, settings, network, manifest, recipe, *args.shard)
-        return
-    if not args.gather:
-        _label(args, settings, network, manifest, recipe, 0, 1)
-    _gather(args, settings, info, manifest, recipe, model, folder)
+    shard, of = args.shard or (0, args.gather or 1)
+    with stop_on_signal() as stop, lease(work_folder(shard_file(recipe, shard, of)), stop=stop, say=log.info):
+        if args.shard:
+            _label(args, settings, network, manifest, recipe, shard, of, stop)
+            return
+        config = lineage.label_file(recipe.name, recipe.key, info["epoch"], ".yaml")
+        if config.is_file() and config.with_suffix(".h5").is_file():
+            log.info("%s is there: nothing to do", config.with_suffix(".h5"))
+            return
+        made = not args.gather and _label(args, settings, network, manifest, recipe, shard, of, stop)
+        _gather(args, settings, info, manifest, recipe, model, folder, made)
 
 
 def _check_model(path: Path, network, model: Path) -> None:
@@ -124,52 +134,67 @@ def _recipe(settings: dict, info: dict, manifest, model: Path) -> lineage.Recipe
 
 
 def _label(
-    args: argparse.Namespace, settings: dict, network, manifest, recipe: lineage.Recipe, shard: int, of: int
-) -> None:
+    args: argparse.Namespace,
+    settings: dict,
+    network,
+    manifest,
+    recipe: lineage.Recipe,
+    shard: int,
+    of: int,
+    stop,
+) -> bool:
+    """Make a shard; whether there was anything to do."""
     from hawp_core.adaptation import Adaptation
-    from hawp_core.export import export_shard, work_folder
+    from hawp_core.export import export_shard
     from hawp_core.labelling import Labeller
     from hawp_core.network import fold_batch_norm
     from hawp_core.progress import log
-    from hawp_core.resume import lease, stop_on_signal
 
     device, precision = common.compute_options(args, settings["compute"])
     memory = args.memory_gb or settings["compute"]["memory_gb"]
     path = shard_file(recipe, shard, of)
+    if path.is_file():
+        log.info("%s is there: nothing to do", path)
+        return False
     total = len(manifest.entries)
     first, last = total * shard // of, total * (shard + 1) // of
-    with stop_on_signal() as stop, lease(work_folder(path), stop=stop, say=log.info):
-        if path.is_file():
-            log.info("%s is there: nothing to do", path)
-            return
-        labeller = Labeller(
-            fold_batch_norm(network, precision).to(device),
-            Adaptation(**settings["export"]),
-            precision=precision,
-            memory=memory * 1e9 or None,
-        )
-        counts = export_shard(
-            path,
-            labeller,
-            manifest,
-            first,
-            last - first,
-            key=recipe.key,
-            seed=settings["seed"],
-            batch=args.batch_size or settings["compute"]["export_batch"],
-            threads=common.threads(args, settings["compute"]),
-            stop=stop,
-        )
+    labeller = Labeller(
+        fold_batch_norm(network, precision).to(device),
+        Adaptation(**settings["export"]),
+        precision=precision,
+        memory=memory * 1e9 or None,
+    )
+    counts = export_shard(
+        path,
+        labeller,
+        manifest,
+        first,
+        last - first,
+        key=recipe.key,
+        seed=settings["seed"],
+        batch=args.batch_size or settings["compute"]["export_batch"],
+        threads=common.threads(args, settings["compute"]),
+        stop=stop,
+    )
     log.info(
         "%s: %d photographs labelled (%d of them earlier), %d rejected, %d lines; %.1f s, %.0f %% of them waiting for photographs",
         path.name, counts["labelled"], counts["resumed"], counts["rejected"], counts["lines"],
         counts["seconds"], 100 * counts["waiting"] / counts["seconds"],
     )  # fmt: skip
+    return True
 
 
 def _gather(
-    args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: lineage.Recipe, model: Path, folder: str
+    args: argparse.Namespace,
+    settings: dict,
+    info: dict,
+    manifest,
+    recipe: lineage.Recipe,
+    model: Path,
+    folder: str,
+    made: bool,
 ) -> None:
+    """Join the shards; `made` tells that the only one was made just now."""
     from hawp_core.export import gather, work_folder
     from hawp_core.progress import log
     from hawp_core.provenance import command_line, write_record
@@ -201,8 +226,9 @@ def _gather(
     write_text(config, yaml.safe_dump(data, sort_keys=False))
     for part in parts:
         shutil.rmtree(work_folder(part), ignore_errors=True)
-        # Shards that were asked for one by one are their maker's: Snakemake removes its own once it has noted the labels.
-        if not args.gather:
+        # Shards that were there, or were asked for one by one, are their maker's: a workflow that runs beside still reads
+        # its own, and removes it once it has noted the labels.
+        if made:
             part.unlink(missing_ok=True)
     log.info(
         "%s: %d lines on %d photographs (%.1f each)",
@@ -211,3 +237,5 @@ def _gather(
         counts["images"],
         counts["lines"] / max(1, counts["images"]),
     )
+    if not counts["lines"]:
+        log.warning("no line was found on any photograph: lower export.min_score, or train longer")

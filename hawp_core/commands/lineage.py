@@ -41,9 +41,10 @@ def _collect(args: argparse.Namespace) -> None:
     from hawp_core.progress import log
 
     needed: set[str] = set()
-    files, rounds = common.named_run(args)
-    for file in files:
-        chain = plan_run(common.load_settings(file)[0], rounds)
+    sources, rounds = common.named_run(args)
+    changes = [source for source in sources if isinstance(source, dict)]
+    for file in sources[: len(sources) - len(changes)]:
+        chain = plan_run(common.merged_settings([file, *changes]), rounds)
         needed |= {recipe.key for recipe in chain.recipes}
         needed |= {lineage.report_recipe(chain, number).key for number in range(len(chain.rounds))}
     total = 0

@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     work.add_argument(
         "--num-workers",
-        type=int,
+        type=common.count,
         metavar="N",
         help="processes that load and augment, for each GPU [from the config: 2]",
     )
@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> None:
     data = read_data_config(args.datacfg)
     section = "synthetic" if data["kind"] == "shapes" else "real"
     _override(settings, section, args)
+    settings = configuration.complete(settings, "command line")
     name = args.name or (planned and planned.name)
     if not name:
         raise UserError("--name is missing: name the experiment, such as --name hawpv3-round0.")
