@@ -116,7 +116,8 @@ def test_the_command_and_a_dry_run_print_the_plan(tmp_path, photographs, hawp, m
 
 
 @pytest.mark.parametrize(
-    "row", [None, "fast", {}, ROW | {"export_views": "11"}, ROW | {"train_images_per_second": True}, ROW | {"network": "x"}]
+    "row",
+    [None, "fast", {}, ROW | {"export_views": "11"}, ROW | {"train_images_per_second": True}, ROW | {"network": "x"}],
 )
 def test_damaged_rates_are_one_sentence(tmp_path, row):
     path = tmp_path / "rates.json"

@@ -220,7 +220,8 @@ def test_a_folder_of_unreadable_photographs_makes_no_labels(hawp, model, workpla
 
 
 @pytest.mark.parametrize(
-    "options", [("--min-score", "nan"), ("--min-score", 5), ("--max-rejected", -1), ("--threads", -1), ("--memory-gb", 0)]
+    "options",
+    [("--min-score", "nan"), ("--min-score", 5), ("--max-rejected", -1), ("--threads", -1), ("--memory-gb", 0)],
 )
 def test_an_option_out_of_range_is_one_sentence(hawp, model, folder, options):
     code, printed = run(hawp, model, folder, *options)
