@@ -148,7 +148,10 @@ def test_folders_without_photographs_are_refused(tmp_path):
     (broken / "gone.png").symlink_to("nowhere")
     for folder, part in [
         (empty, "holds no usable photograph: files ending in jpg, jpeg, png, tif, tiff, webp, bmp"),
-        (tmp_path / "none", "does not exist or cannot be reached: give a folder of photographs in photographs.folder or --images (jpg,"),
+        (
+            tmp_path / "none",
+            "does not exist or cannot be reached: give a folder of photographs in photographs.folder or --images (jpg,",
+        ),
         (file, "is a file, not a folder: give a folder"),
         (broken, "(gone.png, for one, it cannot be reached: No such file or directory)"),
     ]:
