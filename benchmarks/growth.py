@@ -40,7 +40,7 @@ def network(size: int) -> WireframeNetwork:
 def labelling(photographs: int, views: int, size: int) -> float:
     """Seconds of labelling."""
     adaptation = Adaptation(views=views)
-    labeller = Labeller(fold_batch_norm(network(size)), adaptation)
+    labeller = Labeller(fold_batch_norm(network(size)), adaptation, batch=1)
     files = [bundled_folder() / name for name in BUNDLED]
 
     def work() -> None:

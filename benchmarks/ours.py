@@ -34,7 +34,7 @@ class Ours:
         self.network = inputs.network(options)
         self.size = self.network.architecture.image_size
         self.labeller = Labeller(
-            fold_batch_norm(self.network, self.precision), inputs.PUBLISHED, precision=self.precision
+            fold_batch_norm(self.network, self.precision), inputs.PUBLISHED, batch=16, precision=self.precision
         )
         self._folder = tempfile.TemporaryDirectory()
 

@@ -27,8 +27,8 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.estimate import RATES_FILE, SIZES
 from hawp_core.files import read_json, write_text
+from hawp_core.history import read_metrics
 from hawp_core.photographs import BUNDLED, bundled_folder
-from hawp_core.training import read_metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 # Most of a job's time that its start should take.
@@ -36,22 +36,29 @@ START_SHARE = 0.05
 WAITED = re.compile(r"; ([\d.]+) s, (\d+) % of them waiting")
 
 
-def hawp(*words: object) -> tuple[float, str]:
-    """Run a command: its wall seconds and what it printed.
-
-    Raises:
-        SystemExit: it failed.
-    """
-    print(f"measuring: hawp {words[0]}", file=sys.stderr, flush=True)
-    began = time.perf_counter()
+def start(*words: object) -> subprocess.Popen:
+    """Begin a command of this source tree."""
     where = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "hawp_core.cli", *map(str, words)],
         env={**os.environ, "PYTHONPATH": where}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    if done.returncode:
-        sys.exit(f"hawp {' '.join(map(str, words))}\n{done.stdout}")
-    return time.perf_counter() - began, done.stdout
+
+
+def hawp(*words: object, at_once: list[list] | None = None) -> tuple[float, str]:
+    """Run a command, or several at once that differ in their last words: wall seconds, and what they printed.
+
+    Raises:
+        SystemExit: one failed.
+    """
+    print(f"measuring: hawp {words[0]}", file=sys.stderr, flush=True)
+    began = time.perf_counter()
+    running = [start(*words, *last) for last in at_once or [[]]]
+    printed = [each.communicate()[0] for each in running]
+    for each, text in zip(running, printed, strict=True):
+        if each.returncode:
+            sys.exit(f"hawp {' '.join(map(str, words))}\n{text}")
+    return time.perf_counter() - began, "".join(printed)
 
 
 def configuration(args: argparse.Namespace) -> dict:
@@ -118,20 +125,11 @@ def main() -> None:
 def _draw(count: int) -> list:
     """Shapes on every core, as the workflow's jobs would."""
     of = os.cpu_count() or 1
-    print(f"measuring: hawp synthesize, {of} at a time", file=sys.stderr, flush=True)
-    began = time.perf_counter()
-    words = [sys.executable, "-m", "hawp_core.cli", "synthesize", "--config", "config.yaml", "--split", "train"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    shards = [
-        subprocess.Popen([*words, "--shard", f"{i}/{of}"], env=environment, stderr=subprocess.DEVNULL)
-        for i in range(of)
-    ]
-    if any(shard.wait() for shard in shards):
-        sys.exit("a shard of shapes failed")
-    seconds = time.perf_counter() - began
+    words = ["synthesize", "--config", "config.yaml"]
+    seconds, _ = hawp(*words, "--split", "train", at_once=[["--shard", f"{i}/{of}"] for i in range(of)])
     for shard in Path("data-ssl").rglob("train-*.h5"):
         shard.unlink()
-    hawp("synthesize", "--config", "config.yaml")
+    hawp(*words)
     return ["synthesize", f"{count / seconds:.1f}", "", "", f"{of} processes, starts included"]
 
 

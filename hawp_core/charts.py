@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
+from hawp_core.history import read_metrics
 from hawp_core.lineage import Recipe, epochs
 from hawp_core.report import Cost, Finished
-from hawp_core.training import read_metrics
 
 BLUE, VERMILION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#595959"
 MARKERS = "osD^vP*X"

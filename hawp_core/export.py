@@ -51,7 +51,8 @@ class _Reader:
         self._manifest, self._labeller, self._seed, self._threads = manifest, labeller, seed, threads
         self.waiting = 0.0
 
-    def batches(self, indices: list[int], batch: int) -> Iterator[list[Photo]]:
+    def batches(self, indices: list[int]) -> Iterator[list[Photo]]:
+        batch = self._labeller.batch
         groups = [indices[i : i + batch] for i in range(0, len(indices), batch)]
         with ThreadPoolExecutor(max_workers=self._threads) as pool:
             ahead = [[pool.submit(self._read, i) for i in group] for group in groups[:AHEAD]]
@@ -108,7 +109,6 @@ def export_shard(
     *,
     key: str,
     seed: int,
-    batch: int,
     threads: int,
     stop: StopRequest,
 ) -> dict:
@@ -119,7 +119,6 @@ def export_shard(
     Args:
         key: the export's key; a journal of another key is not continued.
         seed: of the views.
-        batch: photographs labelled together, and noted together as finished; the labeller may want fewer.
         threads: that read photographs ahead.
 
     Returns: counts: labelled, resumed, rejected, lines; and the seconds of the work and of waiting for photographs.
@@ -137,7 +136,7 @@ def export_shard(
         resumed = len(done)
         pending = [i for i in wanted if i not in done]
         with bar(f"label {path.name}", len(wanted), "image", resumed) as shown:
-            for photos in reader.batches(pending, min(batch, labeller.batch or batch)):
+            for photos in reader.batches(pending):
                 records = _records(photos, labeller)
                 journal.extend(records)
                 done.update((record["index"], record) for record in records)
@@ -158,7 +157,7 @@ def export_shard(
 
 
 def _records(photos: list[Photo], labeller: Labeller) -> list[dict]:
-    """Label a batch: a journal record of each photograph."""
+    """Label a batch: a journal record of each photograph, noted together as finished."""
     good = [photo for photo in photos if photo.gray is not None]
     found = []
     if good:

@@ -15,7 +15,7 @@ from hawp_core.network import WireframeNetwork
 from hawp_core.progress import log
 from hawp_core.wireframe import Wireframe
 
-# More views at a time than this are no faster (benchmarks/RESULTS.md).
+# Views that pass at a time where the memory has room for them.
 VIEWS_AT_ONCE = {"cpu": 4, "cuda": 64}
 # What one view holds while it passes, in feature maps of the network's width (benchmarks/growth.py measures it), and in
 # float32 planes of the image's size for warping it there and back.
@@ -42,6 +42,7 @@ class Labeller:
 
     Args:
         network: folded for inference, on its device.
+        batch: photographs to label together; on a CPU it is always one, where company must not change a bit.
         precision: of its forward passes.
         memory: bytes that the views in work may take; None is most of what a GPU has free.
 
@@ -54,12 +55,14 @@ class Labeller:
         network: WireframeNetwork,
         adaptation: Adaptation,
         *,
+        batch: int,
         precision: torch.dtype = torch.float32,
         memory: float | None = None,
     ) -> None:
         self.network, self.adaptation, self.precision = network, adaptation, precision
         self.size = network.architecture.image_size
         self.device = next(network.parameters()).device
+        self._batch = 1 if self.device.type == "cpu" else batch
         self.at_once = VIEWS_AT_ONCE[self.device.type]
         if memory is None and self.device.type == "cuda":
             memory = FREE_SHARE * torch.cuda.mem_get_info(self.device)[0]
@@ -73,9 +76,9 @@ class Labeller:
             self.at_once = min(self.at_once, int(memory / each))
 
     @property
-    def batch(self) -> int | None:
-        """Most photographs of one call that gain from each other: one on a CPU, where the batch must not change a bit."""
-        return 1 if self.device.type == "cpu" else None
+    def batch(self) -> int:
+        """Photographs that it labels together."""
+        return min(self._batch, self.at_once)
 
     def __call__(self, images: np.ndarray, views: np.ndarray, sizes: list[tuple[int, int]]) -> list[Wireframe]:
         """Wireframes in original pixels.
@@ -90,10 +93,9 @@ class Labeller:
         Raises:
             UserError: not even one view fits on the GPU.
         """
-        batch = min(self.at_once, self.batch or self.at_once)
         found: list[Wireframe] = []
         while len(found) < len(images):
-            part = slice(len(found), len(found) + batch)
+            part = slice(len(found), len(found) + self.batch)
             try:
                 found += self._together(images[part], views[part], sizes[part])
             except torch.OutOfMemoryError as error:
@@ -102,7 +104,6 @@ class Labeller:
                         f"the GPU has no room for one view of {self.size} x {self.size} pixels: end what else runs there."
                     ) from error
                 self.at_once //= 2
-                batch = min(batch, self.at_once)
                 torch.cuda.empty_cache()
                 log.warning("the GPU's memory ran out: %d views at a time from here on", self.at_once)
         return found

@@ -6,8 +6,6 @@ same bits. Several processes (hawp_core/distributed.py) take their shares of the
 rounding; a state of any number of processes carries on with any other.
 """
 
-import contextlib
-import json
 import time
 import warnings
 from collections.abc import Iterator
@@ -25,8 +23,8 @@ from hawp_core.checkpoint import load_state, save_checkpoint, save_state
 from hawp_core.data import Loader
 from hawp_core.errors import UserError
 from hawp_core.evaluation import on_shapes
-from hawp_core.files import write_text
 from hawp_core.global_norm import GlobalBatchNorm2d, globalise
+from hawp_core.history import History
 from hawp_core.network import WireframeNetwork
 from hawp_core.progress import bar, log
 from hawp_core.resume import StopRequest
@@ -150,7 +148,7 @@ class Trainer:
         self.stopping = 0
         self.saved = time.monotonic()
         self.state_file = folder / "resume.pth"
-        self.metrics_file = folder / "metrics.jsonl"
+        self.history = History(folder)
 
     def run(self, model: Path) -> dict:
         """Train to the end and write the model to the file `model`; the resumable state stays for the caller to remove.
@@ -165,7 +163,7 @@ class Trainer:
         self._resume()
         began = time.monotonic() - self.at.seconds
         per_epoch = self.data.batches_per_epoch
-        if self.at.step == 0 and not distributed.on_main(lambda: self._has_row(0)):
+        if self.at.step == 0 and not distributed.on_main(lambda: self.history.has(0)):
             self._validate()
         title = f"train {self.folder.parent.name}"
         steps = self.schedule.epochs * per_epoch
@@ -261,25 +259,8 @@ class Trainer:
 
     def _write_row(self, row: dict) -> None:
         row |= {"of": self.schedule.epochs * self.data.batches_per_epoch}
-        if not distributed.is_main():
-            return
-        with open(self.metrics_file, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
-        writer = self._tensorboard()
-        for name, value in row.items():
-            if isinstance(value, float):
-                group = "validation" if "sAP10" in row else "training"
-                writer.add_scalar(f"{group}/{name}", value, row["step"])
-
-    def _tensorboard(self):
-        if not hasattr(self, "_writer"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.at.step or None)
-        return self._writer
-
-    def _has_row(self, step: int) -> bool:
-        return any(row["step"] == step for row in read_metrics(self.metrics_file))
+        if distributed.is_main():
+            self.history.add(row)
 
     def _save(self) -> None:
         state = {
@@ -299,8 +280,7 @@ class Trainer:
             self.at = Progress(**state["at"])
             log.info("carrying on after step %d (epoch %d)", self.at.step, self.at.epoch + 1)
         if distributed.is_main():
-            rows = [row for row in read_metrics(self.metrics_file) if self._is_past(row)]
-            write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+            self.history.forget_after(self.at.step, self.at.epoch)
 
     def _read_state(self) -> dict | None:
         if not self.state_file.exists():
@@ -312,20 +292,3 @@ class Trainer:
                 "move it away to begin anew."
             )
         return state
-
-    def _is_past(self, row: dict) -> bool:
-        """Whether the saved state already knows of a row of metrics; a validation ends its epoch."""
-        validated = "sAP10" in row
-        return row["step"] < self.at.step or (
-            row["step"] == self.at.step and not (validated and row["epoch"] > self.at.epoch)
-        )
-
-
-def read_metrics(path: Path) -> list[dict]:
-    """Rows of a metrics file, in order; a row cut short by a kill is left out."""
-    rows = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-    return rows

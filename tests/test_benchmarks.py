@@ -1,6 +1,5 @@
 """The benchmarks run: whoever lends a machine for ten minutes shall not spend them on a misspelt name."""
 
-import json
 import os
 import re
 import subprocess
@@ -52,14 +51,6 @@ def test_the_share_of_equal_lines():
     assert same_lines(lines, lines + 2) == 0
     assert same_lines(lines[:0], lines[:0]) == 1
     assert same_lines(lines[:0], lines) == 0
-
-
-def test_the_rates_that_a_plan_reads_are_whole():
-    from hawp_core.estimate import read_rates
-
-    rates = read_rates()
-    assert rates
-    json.dumps(rates)
 
 
 def test_a_reference_that_is_none_is_refused(tmp_path):

@@ -25,9 +25,10 @@ from hawp_core.batch import Batch
 from hawp_core.checkpoint import load_checkpoint
 from hawp_core.data import Loader, ShapeSet
 from hawp_core.errors import Interrupted, UserError
+from hawp_core.history import read_metrics
 from hawp_core.network import Architecture, WireframeNetwork
 from hawp_core.resume import StopRequest
-from hawp_core.training import Schedule, Trainer, read_metrics
+from hawp_core.training import Schedule, Trainer
 
 SIDE = 64
 # Lines of each image: batches of one step, the second one without any line, others that two processes share unequally.

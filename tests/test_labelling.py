@@ -40,27 +40,27 @@ def test_a_memory_bounds_how_many_views_pass_at_a_time(network, batch):
     each = view_bytes(SMALL, torch.float32)
     passes = []
     network.backbone.register_forward_hook(lambda _module, inputs, _output: passes.append(len(inputs[0])))
-    narrow = Labeller(network, ADAPTATION, memory=2.5 * each)
+    narrow = Labeller(network, ADAPTATION, batch=3, memory=2.5 * each)
     found = narrow(*batch)
     assert max(passes) == 2
-    assert_same(found, Labeller(network, ADAPTATION)(*batch))
+    assert_same(found, Labeller(network, ADAPTATION, batch=3)(*batch))
     assert max(passes) == VIEWS_AT_ONCE["cpu"]
 
 
 def test_too_little_memory_is_one_clear_sentence(network):
     with pytest.raises(UserError, match=r"1e-06 GB .* too little for one view of 64 x 64 pixels: give at least 0\.00"):
-        Labeller(network, ADAPTATION, memory=1000)
+        Labeller(network, ADAPTATION, batch=3, memory=1000)
 
 
 def test_a_gpu_that_runs_out_of_memory_gets_fewer_views(network, batch, caplog):
-    expected = Labeller(network, ADAPTATION)(*batch)
+    expected = Labeller(network, ADAPTATION, batch=3)(*batch)
 
     def refuse(_module, inputs):
         if len(inputs[0]) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     network.backbone.register_forward_pre_hook(refuse)
-    labeller = Labeller(network, ADAPTATION)
+    labeller = Labeller(network, ADAPTATION, batch=3)
     assert_same(labeller(*batch), expected)
     assert labeller.at_once == 1
 
@@ -71,7 +71,7 @@ def test_a_gpu_without_room_for_one_view_says_so(network, batch):
 
     network.backbone.register_forward_pre_hook(refuse)
     with pytest.raises(UserError, match="no room for one view of 64 x 64"):
-        Labeller(network, ADAPTATION)(*batch)
+        Labeller(network, ADAPTATION, batch=3)(*batch)
 
 
 @torch.no_grad()

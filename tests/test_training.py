@@ -12,7 +12,8 @@ from places import TINY
 
 from hawp_core import lineage
 from hawp_core.checkpoint import load_checkpoint
-from hawp_core.training import Schedule, Trainer, read_metrics
+from hawp_core.history import read_metrics
+from hawp_core.training import Schedule, Trainer
 
 
 @pytest.fixture

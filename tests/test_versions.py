@@ -16,8 +16,8 @@ import yaml
 from PIL import Image
 
 from hawp_core import cli, lineage
+from hawp_core.history import read_metrics
 from hawp_core.photographs import bundled_folder
-from hawp_core.training import read_metrics
 from hawp_core.wireframe import LabelFile
 
 STORED = Path(__file__).resolve().parent / "data" / "versions.json"

@@ -108,7 +108,11 @@ def run(args: argparse.Namespace) -> None:
             log.info("%s is there: nothing to do", config.with_suffix(".h5"))
             return
         made = not args.gather and _label(args, settings, network, manifest, recipe, shard, of, stop)
-        _gather(args, settings, info, manifest, recipe, model, folder, made)
+        _gather(args, settings, info, manifest, recipe, model, folder)
+        # A shard that was there, or was asked for by itself, is its maker's: a workflow that runs beside still reads its
+        # own, and removes it once it has noted the labels.
+        if made:
+            shard_file(recipe, shard, of).unlink(missing_ok=True)
 
 
 def _check_model(path: Path, network, model: Path) -> None:
@@ -161,6 +165,7 @@ def _label(
     labeller = Labeller(
         fold_batch_norm(network, precision).to(device),
         Adaptation(**settings["export"]),
+        batch=args.batch_size or settings["compute"]["export_batch"],
         precision=precision,
         memory=memory * 1e9 or None,
     )
@@ -172,7 +177,6 @@ def _label(
         last - first,
         key=recipe.key,
         seed=settings["seed"],
-        batch=args.batch_size or settings["compute"]["export_batch"],
         threads=common.threads(args, settings["compute"]),
         stop=stop,
     )
@@ -185,16 +189,9 @@ def _label(
 
 
 def _gather(
-    args: argparse.Namespace,
-    settings: dict,
-    info: dict,
-    manifest,
-    recipe: lineage.Recipe,
-    model: Path,
-    folder: str,
-    made: bool,
+    args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: lineage.Recipe, model: Path, folder: str
 ) -> None:
-    """Join the shards; `made` tells that the only one was made just now."""
+    """Join the shards, which stay; what is needed to continue them goes."""
     from hawp_core.export import gather, work_folder
     from hawp_core.progress import log
     from hawp_core.provenance import command_line, write_record
@@ -226,10 +223,6 @@ def _gather(
     write_text(config, yaml.safe_dump(data, sort_keys=False))
     for part in parts:
         shutil.rmtree(work_folder(part), ignore_errors=True)
-        # Shards that were there, or were asked for one by one, are their maker's: a workflow that runs beside still reads
-        # its own, and removes it once it has noted the labels.
-        if made:
-            part.unlink(missing_ok=True)
     log.info(
         "%s: %d lines on %d photographs (%.1f each)",
         labels,
