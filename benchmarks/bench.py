@@ -3,8 +3,8 @@
     python benchmarks/bench.py [--reference DIR] [--only PART ...]
 
 Each side runs in a process of its own, with the allocator that its users get, the same weights, images, views and threads, in
-turns (ABAB) after a warm-up; figures are medians. Without its CUDA extension, which is not compiled here, the reference's
-encoder of the attraction field is replaced by an equal function in PyTorch.
+turns (ABAB) after a warm-up; figures are medians. The reference's encoder of the attraction field, a CUDA extension, is compiled
+where there is a GPU; elsewhere an equal function in PyTorch takes its place.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import clock
+import inputs
 import numpy as np
 import torch
 from tabulate import tabulate
@@ -21,10 +22,13 @@ from tabulate import tabulate
 from hawp_core.commands import common
 from hawp_core.errors import UserError
 
-PARTS = ("label", "train", "synthesis", "loading", "memory", "precision")
+PARTS = ("label", "train", "field", "synthesis", "loading", "memory", "precision")
 # What the reference imports beside this project's packages.
 NEEDED = "yacs easydict python-json-logger shapely seaborn"
 MEMORY_PHOTOGRAPHS = 16
+# At 512 pixels the reference's peak is beyond common machines' main memory.
+MEMORY_SIZE = {"cpu": 256, "cuda": 512}
+FIELD_LINES = (100, 1000)
 ROUNDS_OF_DRAWING = 12
 
 
@@ -68,6 +72,16 @@ class Bench:
         """A training step of six images."""
         self.rate("training step, batch 6", 6, self.seconds("train"), "compiled" * self.args.compile)
 
+    def field(self) -> None:
+        """The attraction field of a batch, against the reference's encoder alone."""
+        note = ""
+        if self.args.reference:
+            kind = "its CUDA kernel" if self.sides[1].ask("compiled")["compiled"] else "an equal function in PyTorch"
+            note = f"the whole field; the reference's encoder alone, {kind}"
+        for count in FIELD_LINES:
+            images = inputs.BATCH * inputs.ENCODINGS
+            self.rate(f"attraction field, {count:,} lines an image", images, self.seconds("field", count), note)
+
     def synthesis(self) -> None:
         """Synthetic shapes on one core: all primitives, and the ratio of each."""
         from hawp_core.shapes import PRIMITIVES
@@ -84,7 +98,7 @@ class Bench:
 
     def memory(self) -> None:
         """Peak memory of labelling 16 photographs by ten views, in fresh processes."""
-        size = self.args.memory_size
+        size = self.args.memory_size or MEMORY_SIZE[self.options["device"]]
         peaks, notes = [], []
         for name in self.names:
             side = clock.Apart(Path(__file__), self.options | {"side": name, "size": size})
@@ -156,6 +170,8 @@ def answer(options: dict) -> None:
         if name == "limit":
             limit = clock.matrix_limit(device, side.precision)
             return {"limit": limit, "operations": clock.operations(side.passes(*given))}
+        if name == "compiled":
+            return {"compiled": side.compiled}
         if name == "lines":
             return {"lines": side.label(*given)()[0].tolist()}
         if name == "each":
@@ -182,7 +198,12 @@ def parser() -> argparse.ArgumentParser:
     add("--compile", action="store_true", help="compile our network for training")
     add("--ckpt", type=Path, metavar="FILE", help="our model to work with [made-up weights, the published network]")
     add("--size", type=common.positive(int), default=512, metavar="PX", help="image side [%(default)s]")
-    add("--memory-size", type=common.positive(int), default=512, metavar="PX", help="of the part memory [%(default)s]")
+    add(
+        "--memory-size",
+        type=common.positive(int),
+        metavar="PX",
+        help="of the part memory [512 on a GPU, 256 elsewhere]",
+    )
     add("--tiny", action="store_true", help="the smallest network and images: a check that it runs")
     add("--one", help=argparse.SUPPRESS)
     return options
@@ -221,11 +242,10 @@ def main() -> None:
         f"{where}, ours in {kind}, PyTorch {torch.__version__}; medians of {args.rounds} turns, ABAB"
         + ", tiny" * args.tiny
     )
-    print(
-        tabulate(
-            bench.rows, ["what", "unit", "ours", "reference", "ratio", ""], tablefmt="github", disable_numparse=True
-        )
-    )
+    heads = ["what", "unit", "ours", "reference", "ratio", ""]
+    shown = range(len(heads)) if args.reference else (0, 1, 2, 5)
+    rows = [[row[i] for i in shown] for row in bench.rows]
+    print(tabulate(rows, [heads[i] for i in shown], tablefmt="github", disable_numparse=True))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ mkdir -p .bench
 echo "## The real commands"
 "$PYTHON" benchmarks/pipeline.py "${quick[@]}" "${device[@]}" "${amount[@]}" "${rates[@]}" --keep "$model"
 echo "## Side by side"
-"$PYTHON" benchmarks/bench.py "${tiny[@]}" "${device[@]}" "${reference[@]}" --only label train loading memory
-echo "## Training with a compiled network"
-"$PYTHON" benchmarks/bench.py "${tiny[@]}" "${device[@]}" --only train --compile
+"$PYTHON" benchmarks/bench.py "${tiny[@]}" "${device[@]}" "${reference[@]}" --only label train field loading memory
+echo "## Training, and the field, compiled"
+"$PYTHON" benchmarks/bench.py "${tiny[@]}" "${device[@]}" --only train field --compile
 echo "## Half precision against float32, with the model just trained"
 "$PYTHON" benchmarks/bench.py "${tiny[@]}" "${device[@]}" --only precision --ckpt "$model"

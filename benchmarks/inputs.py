@@ -21,6 +21,8 @@ from hawp_core.shapes import synthesize
 # The published labelling: no view of the image itself, black borders, no erosion, a bare mean.
 PUBLISHED = Adaptation(min_score=0.75, identity=False, border="black", border_margin=0, min_counts=1, zoom="out")
 BATCH = 6
+# Encodings of a batch that are timed together: one takes less than a millisecond on a GPU.
+ENCODINGS = 10
 # The smallest sizes, for a check that a benchmark runs.
 TINY = {"image_size": 64, "width": 16, "depth": 2, "stacks": 1, "junction_features": 8, "verification_width": 16}
 TINY_CANVAS = (240, 320)
@@ -57,6 +59,12 @@ def shapes(folder: Path, count: int, size: int, tiny: bool) -> ShapeSet:
     canvas = TINY_CANVAS if tiny else CANVAS
     synthesize(path, seed=0, split="train", first=0, count=count, image_size=size, canvas=canvas)
     return ShapeSet([path])
+
+
+def segments(count: int, size: int, device: torch.device) -> torch.Tensor:
+    """(6, count, 4) random line segments in the units of the grid."""
+    made = torch.rand(BATCH, count, 4, generator=torch.Generator().manual_seed(0)) * (size // 4 - 1)
+    return made.to(device)
 
 
 def batch(size: int, tiny: bool, device: torch.device) -> Batch:

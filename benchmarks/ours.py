@@ -13,6 +13,7 @@ from hawp_core import settings
 from hawp_core.augment import REAL, SYNTHETIC
 from hawp_core.commands import common
 from hawp_core.data import Loader
+from hawp_core.field import encode
 from hawp_core.labelling import Labeller
 from hawp_core.network import WireframeNetwork, fold_batch_norm
 from hawp_core.resume import StopRequest
@@ -21,7 +22,7 @@ from hawp_core.training import Schedule, Trainer
 
 
 class Ours:
-    """Works by name: label, network, train, draw:PRIMITIVE, load:KIND.
+    """Works by name, as `bench.Bench` asks for them.
 
     Args:
         options: device, precision, threads, size, tiny, ckpt, compile.
@@ -55,6 +56,18 @@ class Ours:
                 for start in range(0, total, step):
                     network.line_heatmap(images.expand(min(step, total - start), -1, -1, -1))
                 network(images.expand(count, -1, -1, -1))
+
+        return work
+
+    def field(self, count: int) -> Callable[[], None]:
+        """The whole attraction field of six images."""
+        lines, side = inputs.segments(count, self.size, self.device), self.size // 4
+        counts = torch.full((inputs.BATCH,), count, device=self.device)
+        made = torch.compile(encode) if self.options["compile"] else encode
+
+        def work() -> None:
+            for _ in range(inputs.ENCODINGS):
+                made(lines, counts, side, side, self.network.architecture.distance_threshold)
 
         return work
 

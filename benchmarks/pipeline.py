@@ -19,14 +19,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
 import yaml
 from tabulate import tabulate
 
 from hawp_core import settings
 from hawp_core.commands import common
 from hawp_core.errors import UserError
-from hawp_core.estimate import RATES_FILE, SIZES
-from hawp_core.files import read_json, write_text
+from hawp_core.estimate import RATES_FILE, SIZES, read_rates
+from hawp_core.files import write_text
 from hawp_core.history import read_metrics
 from hawp_core.photographs import BUNDLED, bundled_folder
 
@@ -119,7 +120,8 @@ def main() -> None:
         )
     )
     if args.write_rates:
-        _write_rates(common.device_name(device), device.type == "cuda", precision, network, rows)
+        where = common.device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        _write_rates(where, device.type == "cuda", precision, network, rows)
 
 
 def _draw(count: int) -> list:
@@ -168,13 +170,14 @@ def _label(args: argparse.Namespace, model: Path) -> list:
 
 def _write_rates(name: str, gpu: bool, precision, network: dict, rows: list[list]) -> None:
     train, export = (float(row[1]) for row in rows[1:])
-    rates = read_json(RATES_FILE) if RATES_FILE.is_file() else {}
-    rates[name] = {
-        "gpu": gpu, "measured": True, "network": {size: network[size] for size in SIZES}, "precision": str(precision).removeprefix("torch."),
+    sizes = {size: network[size] for size in SIZES}
+    others = [row for row in read_rates() if (row["device"], row["network"]) != (name, sizes)]
+    row = {
+        "device": name, "gpu": gpu, "measured": True, "network": sizes, "precision": str(precision).removeprefix("torch."),
         "train_images_per_second": train, "export_images_per_second": export, "export_views": 11,
         "date": str(datetime.date.today()), "source": "benchmarks/pipeline.py: hawp train and hawp homoadp",
     }  # fmt: skip
-    write_text(RATES_FILE, json.dumps(rates, indent=2) + "\n")
+    write_text(RATES_FILE, json.dumps({"rates": [*others, row]}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

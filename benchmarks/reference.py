@@ -1,7 +1,7 @@
 """The published implementation (github.com/cherubicXN/hawp) as something to measure, read from a work tree of it.
 
-Nothing of it is kept here. Its compiled extension is replaced: the encoder of the attraction field by an equal function
-in PyTorch, the others, which are not called, by nothing.
+Nothing of it is kept here. Its extension, the encoder of the attraction field, is compiled where there is a GPU and a
+compiler; elsewhere an equal function in PyTorch takes its place.
 """
 
 import contextlib
@@ -54,6 +54,18 @@ def encode(lines, height, width, *_):
     return torch.cat((way, ends)), None, None
 
 
+def _compiled(root: Path) -> types.ModuleType | None:
+    """Its extension, compiled; None where that fails."""
+    from torch.utils.cpp_extension import load
+
+    sources = [str(root / "hawp" / "base" / "csrc" / name) for name in ("binding.cpp", "linesegment.cu")]
+    try:
+        return load(name="hawp_reference_field", sources=sources)
+    except (OSError, RuntimeError, ImportError) as error:
+        print(f"its extension does not compile here: {str(error)[-300:]}", file=sys.stderr)
+        return None
+
+
 class Reference:
     """Works by name, as `ours.Ours` has them.
 
@@ -71,7 +83,10 @@ class Reference:
         os.environ["DATASET_ROOT"], os.environ["EXP_PATH"] = (f"{self._folders.name}/{n}" for n in ("data", "exp"))
         np.float = float
         extension = types.ModuleType("hawp.base.csrc")
-        extension._C = types.SimpleNamespace(encodels=encode)
+        extension._C = _compiled(self.root) if self.device.type == "cuda" else None
+        self.compiled = extension._C is not None
+        extension._C = extension._C or types.SimpleNamespace(encodels=encode)
+        self._encode = extension._C.encodels
         sys.modules["hawp.base.csrc"] = extension
         sys.path.insert(0, str(self.root))
         sys.dont_write_bytecode = True
@@ -123,6 +138,17 @@ class Reference:
             sys.modules[full] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(sys.modules[full])
         return sys.modules[full]
+
+    def field(self, count: int) -> Callable[[], None]:
+        """Its encoder alone, image by image as its training calls it."""
+        lines, side = inputs.segments(count, self.size, self.device), self.size // 4
+
+        def work() -> None:
+            for _ in range(inputs.ENCODINGS):
+                for one in lines:
+                    self._encode(one, side, side, side, side, count)
+
+        return work
 
     def train(self) -> Callable[[], object]:
         """One training step on six shapes."""

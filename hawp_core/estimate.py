@@ -33,14 +33,16 @@ SIZES = ("image_size", "width", "depth", "stacks")
 
 
 _RATE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}
-# What the file of measured rates must hold: a row for each device.
+# What the file of measured rates must hold: a row for each device and network.
 RATES_SCHEMA = {
     "type": "object",
-    "additionalProperties": {
+    "required": ["rates"],
+    "properties": {"rates": {"type": "array", "items": {
         "type": "object",
-        "required": ["gpu", "measured", "network", "train_images_per_second", "export_images_per_second", "export_views",
-                     "date", "source"],
+        "required": ["device", "gpu", "measured", "network", "train_images_per_second", "export_images_per_second",
+                     "export_views", "date", "source"],
         "properties": {
+            "device": {"type": "string"},
             "gpu": {"type": "boolean"},
             "measured": {"type": "boolean"},
             "network": {"type": "object", "required": list(SIZES)},
@@ -50,7 +52,7 @@ RATES_SCHEMA = {
             "date": {"type": "string"},
             "source": {"type": "string"},
         },
-    },
+    }}},
 }  # fmt: skip
 
 
@@ -102,7 +104,7 @@ def estimate(settings: dict, chain: Chain) -> Estimate:
     exports = [each.export for each in chain.rounds if not _done(each.export)]
     evaluations = [each.evaluate for each in chain.rounds if not _done(each.evaluate)]
     trained = sum(_images(recipe, settings, photographs) for recipe in trainings)
-    views = settings["export"]["views"] + 1
+    views = 1 if settings["export"]["labels"] == "votes" else settings["export"]["views"] + 1
     looked_at = min(settings["evaluate"]["photographs"], photographs) * (1 + settings["evaluate"]["pairs"])
     looked_at += 8 * settings["shapes"]["validation"]
     shard_jobs = chain.rounds[0].export.places["shards"] + 1
@@ -146,19 +148,20 @@ def model_bytes(model: dict) -> int:
     return round(convolutions + VERIFICATION_BYTES * model["verification_width"] / 1024)
 
 
-def read_rates(path: Path = RATES_FILE) -> dict[str, dict]:
-    """The measured rates: device -> images a second in training and in labelling, of which network, and by what.
+def read_rates(path: Path = RATES_FILE) -> list[dict]:
+    """The measured rates: images a second in training and in labelling, of which device and network, and by what.
 
     Raises:
         UserError: unreadable.
     """
     rates = read_json(path)
     for error in jsonschema.Draft202012Validator(RATES_SCHEMA).iter_errors(rates):
-        where = ".".join(map(str, error.absolute_path)) or "the file"
+        where = ".".join(map(str, error.absolute_path))
         raise UserError(
-            f"{path}: {where} is not acceptable, {error.message}: correct it, or take the file from a fresh clone."
+            f"{path}: {where or 'the file'} is not acceptable, {error.message}: correct it, or take the "
+            "file from a fresh clone."
         )
-    return rates
+    return rates["rates"]
 
 
 def hours(plan: Estimate, row: dict) -> float:
@@ -167,7 +170,7 @@ def hours(plan: Estimate, row: dict) -> float:
     return (plan.trained / row["train_images_per_second"] + plan.views / per_second) / 3600
 
 
-def describe(plan: Estimate, rates: dict[str, dict]) -> str:
+def describe(plan: Estimate, rates: list[dict]) -> str:
     """The estimate as a text of a few lines."""
     rows = [[s.name, s.jobs, s.left, s.work if s.left else "", gigabytes(s.size)] for s in plan.stages]
     rows.append(["all", sum(s.jobs for s in plan.stages), sum(s.left for s in plan.stages), "", ""])
@@ -179,20 +182,18 @@ def describe(plan: Estimate, rates: dict[str, dict]) -> str:
         f"disk: {gigabytes(disk)} more, of which {gigabytes(plan.cache)} are resized photographs (data-ssl/cache) and "
         f"{gigabytes(plan.temporary)} are freed again",
     ]  # fmt: skip
-    fitting = {device: row for device, row in rates.items() if row["network"] == plan.network}
-    measured = any(row["gpu"] and row["measured"] for row in fitting.values())
-    for device, row in fitting.items():
-        kind = "GPU hours" if row["gpu"] else "hours"
+    fitting = [row for row in rates if row["network"] == plan.network]
+    measured = any(row["gpu"] and row["measured"] for row in fitting)
+    for row in fitting:
+        time = f"time: {hours(plan, row):,.1f} {'GPU hours' if row['gpu'] else 'hours'} on one {row['device']}"
         if row["measured"]:
-            lines.append(
-                f"time: {hours(plan, row):,.1f} {kind} on one {device} (measured {row['date']}: {row['source']})"
-            )
+            lines.append(f"{time} (measured {row['date']}: {row['source']})")
         elif not measured:
             lines.append(
-                f"time: {hours(plan, row):,.1f} {kind} on one {device}, by {row['source']}; no GPU was measured with this "
-                "program: benchmarks/gpu.sh measures yours and keeps its rates"
+                f"{time}, by {row['source']}; no GPU was measured with this program: benchmarks/gpu.sh measures yours and "
+                "keeps its rates"
             )
-    if not any(row["gpu"] for row in fitting.values()):
+    if not any(row["gpu"] for row in fitting):
         network = ", ".join(f"{name} {value}" for name, value in plan.network.items())
         lines.append(
             f"time: GPU hours are not known: no GPU was measured with this network ({network}); "

@@ -110,6 +110,7 @@ def export_shard(
     key: str,
     seed: int,
     threads: int,
+    device: str,
     stop: StopRequest,
 ) -> dict:
     """Label photographs `first` to `first + count` of the manifest and write them to the shard `path`.
@@ -120,6 +121,7 @@ def export_shard(
         key: the export's key; a journal of another key is not continued.
         seed: of the views.
         threads: that read photographs ahead.
+        device: name of what labels, for the record.
 
     Returns: counts: labelled, resumed, rejected, lines; and the seconds of the work and of waiting for photographs.
 
@@ -136,13 +138,17 @@ def export_shard(
         resumed = len(done)
         pending = [i for i in wanted if i not in done]
         with bar(f"label {path.name}", len(wanted), "image", resumed) as shown:
+            since = began
             for photos in reader.batches(pending):
                 records = _records(photos, labeller)
+                spent, since = time.monotonic() - since, time.monotonic()
+                stamp = {"at": round(time.time(), 1), "seconds": round(spent / len(records), 4)}
+                records = [record | stamp for record in records]
                 journal.extend(records)
                 done.update((record["index"], record) for record in records)
                 shown.update(len(photos))
                 stop.check(f"{len(done)} of {len(wanted)} photographs of this shard are labelled")
-        _write(path, [done[i] for i in wanted], key)
+        _write(path, [done[i] for i in wanted], key, device)
     finally:
         journal.close()
     kept = [record for record in done.values() if "rejected" not in record]
@@ -164,16 +170,15 @@ def _records(photos: list[Photo], labeller: Labeller) -> list[dict]:
         images, views = np.stack([photo.gray for photo in good]), np.stack([photo.views for photo in good])
         found = labeller(images, views, [photo.size for photo in good])
     by_index = {photo.index: wireframe for photo, wireframe in zip(good, found, strict=True)}
-    now = round(time.time(), 1)
-    return [_record(photo, by_index.get(photo.index)) | {"at": now} for photo in photos]
+    return [_record(photo, by_index.get(photo.index)) for photo in photos]
 
 
-def _write(path: Path, records: list[dict], key: str) -> None:
+def _write(path: Path, records: list[dict], key: str, device: str) -> None:
     kept = [record for record in records if "rejected" not in record]
     rejected = [[record["name"], record["rejected"]] for record in records if "rejected" in record]
-    write_labels(
-        path, [r["name"] for r in kept], [_wireframe(r) for r in kept], about={"export": key, "rejected": rejected}
-    )
+    seconds = sum(record.get("seconds", 0) for record in records)
+    about = {"export": key, "rejected": rejected, "seconds": seconds, "device": device}
+    write_labels(path, [r["name"] for r in kept], [_wireframe(r) for r in kept], about=about)
 
 
 def gather(
@@ -181,7 +186,8 @@ def gather(
 ) -> dict:
     """Join the shards into the label file `destination`, in the manifest's order; list rejected photographs beside it.
 
-    Returns: counts: images, junctions, lines, rejected.
+    Returns: counts: images, junctions, lines, rejected; the seconds that labelling took, all shards and attempts; and
+        what labelled.
 
     Raises:
         UserError: a shard of another export, photographs that no shard holds, or too many unreadable photographs.
@@ -189,12 +195,15 @@ def gather(
     found: dict[str, Wireframe] = {}
     rejected = {entry.name: entry.reason for entry in manifest.rejected}
     total = len(manifest.entries) + len(rejected)
+    seconds, devices = 0.0, set()
     for part in parts:
         shard = LabelFile(part)
         if shard.about.get("export") != key:
             raise UserError(f"{part} belongs to the export {shard.about.get('export')}, not to {key}: delete it.")
         found.update((name, shard[name]) for name in shard.names)
         rejected.update(shard.about["rejected"])
+        seconds += shard.about.get("seconds", 0)
+        devices.add(shard.about.get("device", ""))
     missing = [e.name for e in manifest.entries if e.name not in found and e.name not in rejected]
     if missing:
         raise UserError(f"no shard holds the labels of {missing[0]!r} ({len(missing)} missing): make the shards again.")
@@ -218,4 +227,6 @@ def gather(
         "junctions": int(sum(len(w.junctions) for w in wireframes)),
         "lines": int(sum(len(w.edges) for w in wireframes)),
         "rejected": len(rejected),
+        "labelling_seconds": round(seconds, 1),
+        "device": ", ".join(sorted(devices)),
     }

@@ -15,13 +15,14 @@ from hawp_core.network import WireframeNetwork
 from hawp_core.progress import log
 from hawp_core.wireframe import Wireframe
 
-# Views that pass at a time where the memory has room for them.
-VIEWS_AT_ONCE = {"cpu": 4, "cuda": 64}
+# Most views that pass at a time.
+VIEWS_AT_ONCE = 64
 # What one view holds while it passes, in feature maps of the network's width (benchmarks/growth.py measures it), and in
 # float32 planes of the image's size for warping it there and back.
 FEATURE_MAPS, PLANES = 8, 24
-# Share of the GPU's free memory that is taken where no budget is given.
-FREE_SHARE = 0.7
+# Where no budget is given: the share of the GPU's free memory, and the bytes on a CPU, where more is no faster
+# (benchmarks/RESULTS.md, "views at a time").
+FREE_SHARE, CPU_BYTES = 0.7, 0.64e9
 
 
 def view_bytes(architecture: Architecture, precision: torch.dtype) -> int:
@@ -44,7 +45,7 @@ class Labeller:
         network: folded for inference, on its device.
         batch: photographs to label together; on a CPU it is always one, where company must not change a bit.
         precision: of its forward passes.
-        memory: bytes that the views in work may take; None is most of what a GPU has free.
+        memory: bytes that the views in work may take; None is most of what a GPU has free, and what a CPU works best with.
 
     Raises:
         UserError: the memory is too small for one view.
@@ -63,17 +64,16 @@ class Labeller:
         self.size = network.architecture.image_size
         self.device = next(network.parameters()).device
         self._batch = 1 if self.device.type == "cpu" else batch
-        self.at_once = VIEWS_AT_ONCE[self.device.type]
-        if memory is None and self.device.type == "cuda":
-            memory = FREE_SHARE * torch.cuda.mem_get_info(self.device)[0]
-        if memory is not None:
-            each = view_bytes(network.architecture, precision)
-            if memory < each:
-                raise UserError(
-                    f"{memory / 1e9:g} GB (--memory-gb, compute.memory_gb) are too little for one view of {self.size} x "
-                    f"{self.size} pixels: give at least {_rounded_up(each) / 1e9:g}, or nothing, to have it chosen."
-                )
-            self.at_once = min(self.at_once, int(memory / each))
+        each = view_bytes(network.architecture, precision)
+        if memory is not None and memory < each:
+            raise UserError(
+                f"{memory / 1e9:g} GB (--memory-gb, compute.memory_gb) are too little for one view of {self.size} x "
+                f"{self.size} pixels: give at least {_rounded_up(each) / 1e9:g}, or nothing, to have it chosen."
+            )
+        self.at_once = max(1, min(VIEWS_AT_ONCE, int((memory or self._suitable_memory()) / each)))
+
+    def _suitable_memory(self) -> float:
+        return CPU_BYTES if self.device.type == "cpu" else FREE_SHARE * torch.cuda.mem_get_info(self.device)[0]
 
     @property
     def batch(self) -> int:

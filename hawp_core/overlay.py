@@ -24,7 +24,7 @@ DOT, RIM = 1.2, 0.5
 
 # Contact sheets: space around tiles, height of a title and its letters, pixels.
 GUTTER = 12
-TITLE_HEIGHT, TITLE_SIZE = 28, 20
+TITLE_HEIGHT, TITLE_SIZE, SMALLEST_TITLE = 28, 20, 9
 PREVIEW_COLUMNS = 4
 
 _SUBPIXEL_BITS = 6
@@ -75,7 +75,7 @@ def contact_sheet(tiles: Sequence[np.ndarray], columns: int, titles: Sequence[st
 
     Args:
         columns: pictures in a row.
-        titles: one a picture, written above it; cut where longer than the cell.
+        titles: one a picture, written above it, smaller where longer than the cell, and cut where still longer.
 
     Raises:
         ValueError: no picture, no column, or another number of titles.
@@ -101,7 +101,8 @@ def contact_sheet(tiles: Sequence[np.ndarray], columns: int, titles: Sequence[st
 def _title(text: str, width: int) -> np.ndarray:
     """(TITLE_HEIGHT, width, 3): black letters on white."""
     strip = Image.new("RGB", (width, TITLE_HEIGHT), "white")
-    font = ImageFont.load_default(TITLE_SIZE)
+    fonts = [ImageFont.load_default(size) for size in range(TITLE_SIZE, SMALLEST_TITLE - 1, -1)]
+    font = next((font for font in fonts if font.getlength(text) <= width), fonts[-1])
     ImageDraw.Draw(strip).text((0, TITLE_HEIGHT // 2), text, fill="black", font=font, anchor="lm")
     return np.asarray(strip)
 

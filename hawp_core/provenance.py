@@ -7,7 +7,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from hawp_core.files import read_json, sha256, write_json
@@ -33,7 +32,7 @@ def write_record(
     *,
     outputs: dict[str, Path],
     upstream: list[Path],
-    started: float,
+    seconds: float | None,
     device: str,
     counts: dict,
 ) -> Path:
@@ -43,7 +42,7 @@ def write_record(
         outputs: names, relative to the record, and the files under which they lie now; their digests are kept, so that
             `hawp verify` finds a flipped byte.
         upstream: artifacts that were consumed; their ancestry becomes part of this one's.
-        started: time.time() when the work began.
+        seconds: of work that went into it, earlier attempts and other jobs included; None where they are not known.
         counts: what the stage reports of itself.
     """
     ancestry: dict[str, dict] = {}
@@ -60,7 +59,7 @@ def write_record(
         "ancestry": ancestry,
         "command": command_line(),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.time() - started, 1),
+        "seconds": None if seconds is None else round(seconds, 1),
         "device": device,
         "host_threads": os.cpu_count(),
         "python": platform.python_version(),

@@ -246,8 +246,7 @@ def _cost(recipe: Recipe, number: int | None) -> Cost | None:
         for job in csv.DictReader(file.open(encoding="utf-8"), delimiter="\t")
     ]
     if not jobs:
-        # The record of an export knows the time of the gathering only.
-        seconds = None if recipe.stage == "export" else _record(recipe).get("seconds")
+        seconds = _record(recipe).get("seconds")
         return None if seconds is None else Cost(recipe.stage, number, None, seconds, None, None)
     seconds = [float(job["s"]) for job in jobs]
     memory = [value for job in jobs if (value := _number(job["max_rss"])) is not None]

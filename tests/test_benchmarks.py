@@ -30,7 +30,7 @@ def test_the_gpu_script_runs_dry_and_fills_every_table():
     found = rows(run("bash", "benchmarks/gpu.sh", "--dry"))
     for stage in ("synthesize", "train", "export"):
         assert float(found[stage][0]) > 0
-    for what in ("labels, 10 views", "training step, batch 6", "loading and augmentation, shapes, one core"):
+    for what in ("labels, 10 views", "training step, batch 6", "attraction field, 100 lines an image"):
         assert float(found[what][1]) > 0
     assert re.fullmatch(r"[01]\.\d+|no lines", found["lines the same within 1 px"][1])
 

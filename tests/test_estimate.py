@@ -14,6 +14,7 @@ from hawp_core.network import WireframeNetwork
 
 PLACES = {"folder": "photos", "manifest": "recipes/photographs.jsonl", "photographs": 20_000, "shards": 20}
 ROW = {
+    "device": "Fast GPU",
     "gpu": True,
     "measured": True,
     "train_images_per_second": 100,
@@ -50,25 +51,32 @@ def test_jobs_images_and_bytes_of_the_published_recipe(published):
 def test_hours_follow_from_the_rates(published):
     expected = (7_360_000 / 100 + published.views / 110) / 3600
     assert math.isclose(estimate.hours(published, ROW), expected)
-    text = estimate.describe(published, {"Fast GPU": ROW})
+    text = estimate.describe(published, [ROW])
     assert f"{expected:,.1f} GPU hours on one Fast GPU (measured 2026-01-01: a command)" in text
     assert "not known" not in text
 
 
 def test_published_figures_are_named_as_such_and_give_way_to_measured_ones(published):
-    rates = {"Paper's": ROW | {"measured": False, "source": "a paper"}}
+    rates = [ROW | {"device": "Paper's", "measured": False, "source": "a paper"}]
     text = estimate.describe(published, rates)
     assert "GPU hours on one Paper's, by a paper; no GPU was measured" in text
-    text = estimate.describe(published, rates | {"Mine": ROW})
-    assert "GPU hours on one Mine (measured" in text
+    text = estimate.describe(published, [*rates, ROW])
+    assert "GPU hours on one Fast GPU (measured" in text
     assert "Paper's" not in text
 
 
 @pytest.mark.parametrize("row", [ROW | {"gpu": False}, ROW | {"network": {**ROW["network"], "width": 64}}])
 def test_without_a_measured_gpu_it_says_so(published, row):
-    text = estimate.describe(published, {"Other": row})
+    text = estimate.describe(published, [row])
     assert "GPU hours are not known" in text
     assert " GPU hours on " not in text
+
+
+def test_votes_take_one_view(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen = settings.complete({"export": {"labels": "votes"}})
+    plan = estimate.estimate(chosen, lineage.plan(chosen, "f" * 64, PLACES, 3))
+    assert plan.views == 4 * (20_000 + 100 * 2 + 400)
 
 
 def test_what_is_done_costs_nothing(published, tmp_path):
@@ -98,8 +106,8 @@ def test_the_committed_rates_can_be_read():
 
 
 def test_rates_that_make_no_sense_are_one_sentence(tmp_path):
-    (tmp_path / "rates.json").write_text(json.dumps({"A": ROW | {"train_images_per_second": 0}}))
-    with pytest.raises(UserError, match=r"A\.train_images_per_second is not acceptable, 0"):
+    (tmp_path / "rates.json").write_text(json.dumps({"rates": [ROW, ROW | {"train_images_per_second": 0}]}))
+    with pytest.raises(UserError, match=r"rates\.1\.train_images_per_second is not acceptable, 0"):
         estimate.read_rates(tmp_path / "rates.json")
 
 
@@ -121,6 +129,6 @@ def test_the_command_and_a_dry_run_print_the_plan(tmp_path, photographs, hawp, m
 )
 def test_damaged_rates_are_one_sentence(tmp_path, row):
     path = tmp_path / "rates.json"
-    path.write_text(json.dumps({"Mine": row}))
-    with pytest.raises(UserError, match=r"rates\.json: Mine.* is not acceptable"):
+    path.write_text(json.dumps({"rates": [row]}))
+    with pytest.raises(UserError, match=r"rates\.json: rates\.0.* is not acceptable"):
         estimate.read_rates(path)

@@ -83,6 +83,18 @@ def test_shards_and_batches_change_no_bit(hawp, model, folder):
     assert content(labels()) == whole
 
 
+def test_the_record_of_an_export_knows_the_work_of_every_shard(hawp, model, folder):
+    for shard in (0, 1):
+        run(hawp, model, folder, "--shard", f"{shard}/2")
+    shards = [LabelFile(path).about for path in Path("data-ssl/a-round0").rglob("0000?-of-00002.h5")]
+    assert len(shards) == 2 and all(about["seconds"] > 0 for about in shards)
+    run(hawp, model, folder, "--gather", 2)
+    record = json.loads(labels().path.with_suffix(".lineage.json").read_text())
+    assert record["device"] == "CPU (float32)"
+    assert record["seconds"] >= record["counts"]["labelling_seconds"]
+    assert record["counts"]["labelling_seconds"] == pytest.approx(sum(about["seconds"] for about in shards), abs=0.1)
+
+
 def test_a_stopped_export_carries_on_after_the_last_image(hawp, model, folder, monkeypatch):
     run(hawp, model, folder)
     whole = content(labels())

@@ -6,7 +6,7 @@ import torch
 
 from hawp_core.adaptation import Adaptation, view_homographies
 from hawp_core.errors import UserError
-from hawp_core.labelling import VIEWS_AT_ONCE, Labeller, view_bytes
+from hawp_core.labelling import Labeller, view_bytes
 from hawp_core.network import Architecture, WireframeNetwork, fold_batch_norm
 
 SMALL = Architecture(
@@ -44,7 +44,7 @@ def test_a_memory_bounds_how_many_views_pass_at_a_time(network, batch):
     found = narrow(*batch)
     assert max(passes) == 2
     assert_same(found, Labeller(network, ADAPTATION, batch=3)(*batch))
-    assert max(passes) == VIEWS_AT_ONCE["cpu"]
+    assert max(passes) == ADAPTATION.views
 
 
 def test_too_little_memory_is_one_clear_sentence(network):

@@ -82,6 +82,12 @@ def test_a_sheet_shows_every_tile_once_and_whole(titles):
     assert rest.shape[1] < sheet.shape[1], "no empty columns"
 
 
+def test_a_title_a_little_too_long_is_written_smaller_and_whole():
+    title = "multiple polygons 2: 12 lines"
+    end, space = (contact_sheet([np.full((20, 128, 3), 255, np.uint8)], 1, [text]) for text in (title, title[:-6]))
+    assert (end != space).any(), "the last word is left out"
+
+
 @pytest.mark.parametrize(("tiles", "columns", "titles"), [([], 2, None), ([GREY], 0, None), ([GREY], 1, ["a", "b"])])
 def test_impossible_sheets_are_errors(tiles, columns, titles):
     with pytest.raises(ValueError, match="no contact sheet"):

@@ -1,6 +1,7 @@
 """The training loop: it learns, carries on to the bit, and stops where it should."""
 
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -173,6 +174,26 @@ def test_the_schedule_falls_after_its_steps(tiny):
     schedule = Schedule.from_settings(tiny, "synthetic")
     assert [schedule.rate(epoch) for epoch in range(2)] == [0.001, pytest.approx(0.0001)]
     assert lineage.epochs(lineage.plan(tiny, "f", {}, 0).rounds[0].train) == schedule.epochs
+
+
+def test_a_compiled_training_carries_on_where_it_was_stopped(hawp, shapes, monkeypatch):
+    torch._dynamo.reset()
+    step = Trainer.step
+
+    def stopped(self, batch):
+        if self.at.step == 2:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", stopped)
+        code, printed, cut = train(hawp, shapes, "cut", "--compile")
+    assert code == 75 and "step 3 of 8 is saved" in printed
+    code, printed, cut = train(hawp, shapes, "cut", "--compile")
+    assert code == 0 and "carrying on after step 3" in printed, printed
+    rows = read_metrics(cut / "metrics.jsonl")
+    assert [row["step"] for row in rows if "sAP10" in row] == [0, 4, 8]
+    assert all(math.isfinite(row["loss"]) for row in rows if "loss" in row)
 
 
 @pytest.mark.parametrize("compiler", [None, "/bin/false"])

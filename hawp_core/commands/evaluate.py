@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.provenance import write_record
     from hawp_core.samples import ShapeSet
 
-    started = time.time()
+    began = time.monotonic()
     settings, _ = common.load_settings(args.config)
     device, _ = common.compute_options(args, settings["compute"])
     if args.min_score is not None:
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
     if args.dest is None:
         write_record(
             destination, recipe, outputs={destination.name: destination}, upstream=[model, *([shapes_file] if shapes_file else [])],
-            started=started, device=common.device_name(device), counts={"headline": headline(results)},
+            seconds=time.monotonic() - began, device=common.device_name(device), counts={"headline": headline(results)},
         )  # fmt: skip
     print(table(results))
 

@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--memory-gb",
         type=common.positive(float),
         metavar="GB",
-        help="memory that the views in work may take [from the config: most of what the GPU has free]",
+        help="memory that the views in work may take [from the config: most of what the GPU has free, 0.64 on a CPU]",
     )
     parser.add_argument(
         "--shard", type=common.part, metavar="I/N", help="label only the I-th of N parts of the photographs"
@@ -178,6 +178,7 @@ def _label(
         key=recipe.key,
         seed=settings["seed"],
         threads=common.threads(args, settings["compute"]),
+        device=f"{common.device_name(device)} ({str(precision).removeprefix('torch.')})",
         stop=stop,
     )
     log.info(
@@ -196,7 +197,7 @@ def _gather(
     from hawp_core.progress import log
     from hawp_core.provenance import command_line, write_record
 
-    started = time.time()
+    began = time.monotonic()
     labels, config, record = (
         lineage.label_file(recipe.name, recipe.key, info["epoch"], suffix) for suffix in (".h5", ".yaml", ".log")
     )
@@ -210,8 +211,9 @@ def _gather(
         "photographs": manifest.key, "shapes": recipe.places["shapes"],
     }  # fmt: skip
     write_record(
-        labels, recipe, outputs={labels.name: labels}, upstream=[model], started=started, device="CPU", counts=counts
-    )
+        labels, recipe, outputs={labels.name: labels}, upstream=[model], device=counts.pop("device"), counts=counts,
+        seconds=counts["labelling_seconds"] + time.monotonic() - began,
+    )  # fmt: skip
     lines = [
         f"# {labels.name}: {counts['images']} photographs, {counts['lines']} line segments, {counts['junctions']} junctions",
         f"# {counts['rejected']} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",

@@ -48,14 +48,14 @@ def run(args: argparse.Namespace) -> None:
     if args.preview:
         _preview(args.preview, settings)
         return
-    started = time.time()
+    began = time.monotonic()
     drawn = 0
     for split in [args.split] if args.split else list(SPLITS):
         of = args.shard[1] if args.shard else recipe.places["shards"][split]
         for shard in [args.shard[0]] if args.shard else range(of):
             drawn += _draw(recipe, settings, split, shard, of)
     if not args.split and not args.shard:
-        _write_config(recipe, settings, started, drawn)
+        _write_config(recipe, settings, drawn, time.monotonic() - began)
 
 
 def _preview(path: Path, settings: dict) -> None:
@@ -89,7 +89,7 @@ def _draw(recipe: lineage.Recipe, settings: dict, split: str, shard: int, of: in
     return last - first
 
 
-def _write_config(recipe: lineage.Recipe, settings: dict, started: float, drawn: int) -> None:
+def _write_config(recipe: lineage.Recipe, settings: dict, drawn: int, seconds: float) -> None:
     """The data config, once every shard is there."""
     from hawp_core.progress import log
 
@@ -101,6 +101,10 @@ def _write_config(recipe: lineage.Recipe, settings: dict, started: float, drawn:
     write_text(config, yaml.safe_dump({"kind": "shapes", "key": recipe.key, **files}, sort_keys=False))
     shards = [Path(file) for split in files.values() for file in split]
     outputs = {f"{recipe.key}/{shard.name}": shard for shard in shards}
-    counts = {split: 8 * settings["shapes"][split] for split in SPLITS} | {"drawn_now": drawn}
-    write_record(config, recipe, outputs=outputs, upstream=[], started=started, device="CPU", counts=counts)
+    counts = {split: 8 * settings["shapes"][split] for split in SPLITS}
+    alone = drawn == sum(counts.values())
+    write_record(
+        config, recipe, outputs=outputs, upstream=[], seconds=seconds if alone else None, device="CPU",
+        counts=counts | {"drawn_now": drawn},
+    )  # fmt: skip
     log.info("%s: %d training and %d validation images", config, counts["train"], counts["validation"])

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import os
 import shutil
-import time
 from pathlib import Path
 
 import yaml
@@ -160,7 +159,6 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
     from hawp_core.provenance import record_file, write_record
     from hawp_core.resume import lease, stop_on_signal
 
-    started = time.time()
     device, precision = common.compute_options(args, settings["compute"])
     model = lineage.trained_model(recipe)
     # A workflow that is killed before it has noted a finished model deletes it: this other name keeps it.
@@ -184,7 +182,7 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
             distributed.on_main(
                 lambda: write_record(
                     model, recipe, outputs={model.name: kept, config.name: config}, upstream=parents,
-                    started=started, device=where, counts=counts,
+                    seconds=trainer.at.seconds, device=where, counts=counts,
                 )
             )  # fmt: skip
         if distributed.is_main():
