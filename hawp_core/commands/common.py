@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import ctypes
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,13 @@ def share(text: str) -> float:
     return value
 
 
+def device_word(text: str) -> str:
+    """An argument type: auto, cpu, cuda or cuda:N."""
+    if not re.fullmatch(configuration.schema()["properties"]["compute"]["properties"]["device"]["pattern"], text):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:0, cuda:1, ...")
+    return text
+
+
 def part(text: str) -> tuple[int, int]:
     """An argument type: I/N, the I-th of N parts, counted from 0."""
     first, _, second = text.partition("/")
@@ -96,7 +104,12 @@ def find_model(args: argparse.Namespace) -> Path:
 def add_compute(parser: argparse.ArgumentParser) -> None:
     """Options of how the work is carried out; none of them changes the address of a result."""
     group = parser.add_argument_group("computation (does not change a result's address)")
-    group.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to compute [from the config: auto]")
+    group.add_argument(
+        "--device",
+        type=device_word,
+        metavar="WHERE",
+        help="auto, cpu, cuda, or cuda:1, the second GPU [from the config: auto]",
+    )
     group.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
@@ -213,10 +226,17 @@ def compute_options(args: argparse.Namespace, compute: dict):
     import torch
 
     wanted = getattr(args, "device", None) or compute["device"]
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {wanted} was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
     keep_freed_memory()
-    device = torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+    if device.index is not None:
+        if device.index >= torch.cuda.device_count():
+            raise UserError(
+                f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
+                "use --device cuda, or a lower number."
+            )
+        torch.cuda.set_device(device)
     torch.set_num_threads(threads(args, compute))
     precision = getattr(args, "precision", None) or compute["precision"]
     if precision == "auto":

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.progress import bar, log
 
     device, _ = common.compute_options(args, configuration.complete({})["compute"])
-    model = load(common.find_model(args), device=device.type, threshold=args.threshold)
+    model = load(common.find_model(args), device=str(device), threshold=args.threshold)
     files = collect(args.images)
     failures, lines = [], 0
     with bar("predict", len(files), "image") as shown:

@@ -92,6 +92,12 @@ def run(args: argparse.Namespace) -> None:
     recipe = _recipe(settings, section, data, name, args)
     common.check_expected(recipe, args.expect)
     gpus = args.gpus or settings["train"]["gpus"]
+    device = args.device or settings["compute"]["device"]
+    if gpus > 1 and ":" in device:
+        raise UserError(
+            f"--device {device} names one GPU, and --gpus {gpus} asks for several: use --device cuda, and choose them with "
+            "CUDA_VISIBLE_DEVICES."
+        )
     if gpus > 1 and not launching.inside() and not lineage.trained_model(recipe).is_file():
         launching.run_in_processes(args, gpus)
     else:
