@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that a GPU machine is asked for, in one call of under ten minutes: speed beside the reference, agreement of
+# Everything that a GPU machine is asked for, in one call, meant to stay under ten minutes: speed beside the reference, agreement of
 # half precision, and the real commands. Prints tables for benchmarks/RESULTS.md and fills benchmarks/rates.json.
 #
 #   benchmarks/gpu.sh [WORK TREE OF THE REFERENCE]
