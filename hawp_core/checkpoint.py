@@ -132,8 +132,9 @@ def _write(path: Path | str, content: dict) -> None:
     # By way of memory: PyTorch's own writer hides from its caller that the disk is full.
     packed = io.BytesIO()
     torch.save(content, packed)
-    with replacing(path) as temporary:
-        temporary.write_bytes(packed.getbuffer())
+    # The view is let go before an error leaves: some Pythons (3.12.1) crash when they collect it with the error.
+    with replacing(path) as temporary, packed.getbuffer() as view, open(temporary, "wb") as stream:
+        stream.write(view)
 
 
 def _read(path: Path | str) -> dict:
