@@ -100,9 +100,10 @@ def main() -> None:
     try:
         chosen = configuration(args)
         network = settings.complete(chosen, args.config)["model"]
+        rates = read_rates() if args.write_rates else []
+        device, precision = common.compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
     except UserError as error:
         sys.exit(str(error))
-    device, precision = common.compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("config.yaml").write_text(yaml.safe_dump(chosen))
@@ -121,7 +122,7 @@ def main() -> None:
     )
     if args.write_rates:
         where = common.device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-        _write_rates(where, device.type == "cuda", precision, network, rows)
+        _write_rates(rates, where, device.type == "cuda", precision, network, rows)
 
 
 def _draw(count: int) -> list:
@@ -168,10 +169,10 @@ def _label(args: argparse.Namespace, model: Path) -> list:
     ]
 
 
-def _write_rates(name: str, gpu: bool, precision, network: dict, rows: list[list]) -> None:
+def _write_rates(rates: list[dict], name: str, gpu: bool, precision, network: dict, rows: list[list]) -> None:
     train, export = (float(row[1]) for row in rows[1:])
     sizes = {size: network[size] for size in SIZES}
-    others = [row for row in read_rates() if (row["device"], row["network"]) != (name, sizes)]
+    others = [row for row in rates if (row["device"], row["network"]) != (name, sizes)]
     row = {
         "device": name, "gpu": gpu, "measured": True, "network": sizes, "precision": str(precision).removeprefix("torch."),
         "train_images_per_second": train, "export_images_per_second": export, "export_views": 11,

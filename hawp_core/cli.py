@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = build_parser().parse_args(argv)
     log = logging.getLogger("hawp")
+    threading.excepthook = _failed_in_the_background
     try:
         start_logging(getattr(args, "log", None), command_line())
         args.run(args)
@@ -73,6 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         return _defect(args.command)
     return 0
+
+
+def _failed_in_the_background(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer, say: what the machine refuses is one line here as well, before the command itself ends."""
+    error = failure.exc_value
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        logging.getLogger("hawp").warning(_sentence(error))
+    else:
+        threading.__excepthook__(failure)
 
 
 def _sentence(error: OSError) -> str:

@@ -32,7 +32,7 @@ LABEL_BYTES, JOURNAL_BYTES = 1_800, 5_500
 SIZES = ("image_size", "width", "depth", "stacks")
 
 
-_RATE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9}
+_RATE = {"type": "number", "minimum": 1e-6, "maximum": 1e9}
 # What the file of measured rates must hold: a row for each device and network.
 RATES_SCHEMA = {
     "type": "object",
@@ -182,6 +182,8 @@ def describe(plan: Estimate, rates: list[dict]) -> str:
         f"disk: {gigabytes(disk)} more, of which {gigabytes(plan.cache)} are resized photographs (data-ssl/cache) and "
         f"{gigabytes(plan.temporary)} are freed again",
     ]  # fmt: skip
+    if not any(stage.left for stage in plan.stages):
+        return "\n".join(lines)
     fitting = [row for row in rates if row["network"] == plan.network]
     measured = any(row["gpu"] and row["measured"] for row in fitting)
     for row in fitting:

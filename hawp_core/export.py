@@ -176,9 +176,14 @@ def _records(photos: list[Photo], labeller: Labeller) -> list[dict]:
 def _write(path: Path, records: list[dict], key: str, device: str) -> None:
     kept = [record for record in records if "rejected" not in record]
     rejected = [[record["name"], record["rejected"]] for record in records if "rejected" in record]
-    seconds = sum(record.get("seconds", 0) for record in records)
+    seconds = _sum([record.get("seconds") for record in records])
     about = {"export": key, "rejected": rejected, "seconds": seconds, "device": device}
     write_labels(path, [r["name"] for r in kept], [_wireframe(r) for r in kept], about=about)
+
+
+def _sum(seconds: list[float | None]) -> float | None:
+    """All together, or None where some are not known: an older program did not note them."""
+    return None if None in seconds else round(sum(seconds), 3)
 
 
 def gather(
@@ -186,8 +191,8 @@ def gather(
 ) -> dict:
     """Join the shards into the label file `destination`, in the manifest's order; list rejected photographs beside it.
 
-    Returns: counts: images, junctions, lines, rejected; the seconds that labelling took, all shards and attempts; and
-        what labelled.
+    Returns: counts: images, junctions, lines, rejected; the seconds that labelling took, all shards and attempts, or
+        None; and what labelled.
 
     Raises:
         UserError: a shard of another export, photographs that no shard holds, or too many unreadable photographs.
@@ -195,15 +200,16 @@ def gather(
     found: dict[str, Wireframe] = {}
     rejected = {entry.name: entry.reason for entry in manifest.rejected}
     total = len(manifest.entries) + len(rejected)
-    seconds, devices = 0.0, set()
+    seconds: list[float | None] = []
+    devices: set[str] = set()
     for part in parts:
         shard = LabelFile(part)
         if shard.about.get("export") != key:
             raise UserError(f"{part} belongs to the export {shard.about.get('export')}, not to {key}: delete it.")
         found.update((name, shard[name]) for name in shard.names)
         rejected.update(shard.about["rejected"])
-        seconds += shard.about.get("seconds", 0)
-        devices.add(shard.about.get("device", ""))
+        seconds.append(shard.about.get("seconds"))
+        devices.add(shard.about.get("device", "unknown"))
     missing = [e.name for e in manifest.entries if e.name not in found and e.name not in rejected]
     if missing:
         raise UserError(f"no shard holds the labels of {missing[0]!r} ({len(missing)} missing): make the shards again.")
@@ -227,6 +233,6 @@ def gather(
         "junctions": int(sum(len(w.junctions) for w in wireframes)),
         "lines": int(sum(len(w.edges) for w in wireframes)),
         "rejected": len(rejected),
-        "labelling_seconds": round(seconds, 1),
+        "labelling_seconds": _sum(seconds),
         "device": ", ".join(sorted(devices)),
     }

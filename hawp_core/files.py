@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hawp_core.errors import UserError
 
+TAIL = 65536  # bytes at the end of a file of JSON lines that hold its last rows
+
 
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
@@ -71,14 +73,36 @@ def read_json(path: Path | str) -> dict:
         UserError: no such file, not JSON, or not an object.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give an existing file.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}): delete it, or write it anew.") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a {type(value).__name__}, not a JSON object: give a file that this tool wrote.")
     return value
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"it holds {word}")
+
+
+def json_lines(content: bytes) -> list:
+    """The values of JSON lines, also behind check sums as in a journal; lines cut short or damaged are left out."""
+    values = []
+    for line in content.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            values.append(json.loads(line[line.index(b"{") :]))
+    return values
+
+
+def tail(path: Path) -> list:
+    """The last values of a file of JSON lines."""
+    if not path.is_file():
+        return []
+    with open(path, "rb") as stream:
+        stream.seek(max(0, path.stat().st_size - TAIL))
+        return json_lines(stream.read())
 
 
 def sha256(path: Path | str) -> str:

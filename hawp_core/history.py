@@ -1,10 +1,10 @@
 """The metrics of a training, line by line as it goes: a file of JSON lines, and TensorBoard's curves."""
 
-import contextlib
 import json
 from pathlib import Path
 
-from hawp_core.files import write_text
+from hawp_core.errors import UserError
+from hawp_core.files import json_lines, write_text
 
 
 class History:
@@ -19,9 +19,22 @@ class History:
         self._writer = None
 
     def add(self, row: dict) -> None:
-        """Add a row, which has at least its step."""
-        with open(self.file, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        """Add a row (`is_row`).
+
+        Raises:
+            UserError: the disk is full, or the folder cannot be written.
+        """
+        try:
+            with open(self.file, "a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
+            self._draw(row)
+        except OSError as error:
+            raise UserError(
+                f"{self.file} could not be written ({error.strerror}): free space or permission in {self.file.parent}, then "
+                "run the same command again; it carries on after the last state that was saved."
+            ) from error
+
+    def _draw(self, row: dict) -> None:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -47,11 +60,15 @@ class History:
         write_text(self.file, "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def is_row(value: object) -> bool:
+    """Whether this is a row of metrics: numbers by name, with epoch, step, and the steps of the whole training."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(number, int | float) for number in value.values())
+        and all(isinstance(value.get(name), int) for name in ("epoch", "step", "of"))
+    )
+
+
 def read_metrics(file: Path) -> list[dict]:
-    """Rows of a metrics file, in order; a row cut short by a kill is left out."""
-    rows = []
-    if file.exists():
-        for line in file.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-    return rows
+    """Rows of a metrics file, in order; a row cut short by a kill, and what is none, are left out."""
+    return [row for row in json_lines(file.read_bytes()) if is_row(row)] if file.is_file() else []

@@ -70,7 +70,7 @@ class Labeller:
                 f"{memory / 1e9:g} GB (--memory-gb, compute.memory_gb) are too little for one view of {self.size} x "
                 f"{self.size} pixels: give at least {_rounded_up(each) / 1e9:g}, or nothing, to have it chosen."
             )
-        self.at_once = max(1, min(VIEWS_AT_ONCE, int((memory or self._suitable_memory()) / each)))
+        self.at_once = max(1, int(min(VIEWS_AT_ONCE, (memory or self._suitable_memory()) / each)))
 
     def _suitable_memory(self) -> float:
         return CPU_BYTES if self.device.type == "cpu" else FREE_SHARE * torch.cuda.mem_get_info(self.device)[0]

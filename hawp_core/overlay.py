@@ -75,7 +75,8 @@ def contact_sheet(tiles: Sequence[np.ndarray], columns: int, titles: Sequence[st
 
     Args:
         columns: pictures in a row.
-        titles: one a picture, written above it, smaller where longer than the cell, and cut where still longer.
+        titles: one a picture, written above it, all as large as the longest allows, and cut where even small letters are
+            longer than a cell.
 
     Raises:
         ValueError: no picture, no column, or another number of titles.
@@ -87,22 +88,27 @@ def contact_sheet(tiles: Sequence[np.ndarray], columns: int, titles: Sequence[st
     header = TITLE_HEIGHT if titles else 0
     height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
     down, across = height + header + GUTTER, width + GUTTER
+    font = _font(titles or [], width)
     sheet = np.full((rows * down + GUTTER, columns * across + GUTTER, 3), 255, np.uint8)
     for k, tile in enumerate(tiles):
         top, left = GUTTER + k // columns * down, GUTTER + k % columns * across
         if titles:
-            sheet[top : top + header, left : left + width] = _title(titles[k], width)
+            sheet[top : top + header, left : left + width] = _title(titles[k], width, font)
         top += header + (height - tile.shape[0]) // 2
         left += (width - tile.shape[1]) // 2
         sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return sheet
 
 
-def _title(text: str, width: int) -> np.ndarray:
+def _font(titles: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
+    """The largest font in which every title is at most `width` pixels long, or the smallest."""
+    fonts = [ImageFont.load_default(size) for size in range(TITLE_SIZE, SMALLEST_TITLE - 1, -1)]
+    return next((font for font in fonts if all(font.getlength(title) <= width for title in titles)), fonts[-1])
+
+
+def _title(text: str, width: int, font: ImageFont.FreeTypeFont) -> np.ndarray:
     """(TITLE_HEIGHT, width, 3): black letters on white."""
     strip = Image.new("RGB", (width, TITLE_HEIGHT), "white")
-    fonts = [ImageFont.load_default(size) for size in range(TITLE_SIZE, SMALLEST_TITLE - 1, -1)]
-    font = next((font for font in fonts if font.getlength(text) <= width), fonts[-1])
     ImageDraw.Draw(strip).text((0, TITLE_HEIGHT // 2), text, fill="black", font=font, anchor="lm")
     return np.asarray(strip)
 

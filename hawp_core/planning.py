@@ -1,11 +1,11 @@
 """From settings to a written plan, and from a plan to what of it is there."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from hawp_core import lineage
-from hawp_core.files import read_json
+from hawp_core.files import read_json, tail
+from hawp_core.history import is_row
 from hawp_core.lineage import Chain, Recipe
 from hawp_core.manifest import fingerprint
 from hawp_core.provenance import record_file
@@ -105,13 +105,8 @@ def _steps_done(recipe: Recipe) -> str:
     metrics = lineage.trained_model(recipe).parent / "metrics.jsonl"
     if not metrics.is_file():
         return ""
-    last = {}
-    for line in metrics.read_text(encoding="utf-8").splitlines()[-2:]:
-        try:
-            last = json.loads(line)
-        except ValueError:
-            continue
-    return f"{last['step']}/{last['of']} steps" if last else "begun"
+    rows = [row for row in tail(metrics) if is_row(row)]
+    return f"{rows[-1]['step']}/{rows[-1]['of']} steps" if rows else "begun"
 
 
 def _photographs_done(recipe: Recipe) -> str:

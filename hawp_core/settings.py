@@ -130,6 +130,8 @@ def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
     if error.validator == "enum":
         options = ", ".join(map(str, error.validator_value))
         return f"{source}: {where} is {error.instance!r}: choose one of {options}."
+    if error.validator == "pattern":
+        return f"{source}: {where} is {error.instance!r}, which is not acceptable: give {error.schema['description'].rstrip('.')}."
     hint = f" ({error.schema['description'].rstrip('.')})" if "description" in error.schema else ""
     return f"{source}: {where}{hint} is not acceptable, {error.message}: correct it there."
 

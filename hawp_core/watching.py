@@ -4,16 +4,16 @@ Nothing is asked of the working processes and nothing is written, so that watchi
 """
 
 import datetime
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hawp_core.files import tail
+from hawp_core.history import is_row
 from hawp_core.lineage import Chain, Recipe
 from hawp_core.planning import artifact, state
 from hawp_core.resume import worker
 
-TAIL = 65536  # bytes at the end of a file of JSON lines that hold its last rows
 RECENT = 64  # journal records that the speed of labelling is measured over
 
 
@@ -61,7 +61,7 @@ def _look(recipe: Recipe, number: int | None) -> Activity:
 
 def _training(recipe: Recipe, number: int | None) -> Activity:
     folder = artifact(recipe).parent
-    rows = tail(folder / "metrics.jsonl")
+    rows = [row for row in tail(folder / "metrics.jsonl") if is_row(row)]
     holder = worker(folder)
     word = "running" if holder else "stopped" if rows else "waiting"
     if not rows:
@@ -122,20 +122,3 @@ def speed(records: list[dict]) -> float:
     if not times or times[-1] <= times[0]:
         return 0.0
     return sum(time > times[0] for time in times) / (times[-1] - times[0])
-
-
-def tail(path: Path) -> list[dict]:
-    """The last rows of a file of JSON lines or of a journal; rows cut short are left out."""
-    if not path.is_file():
-        return []
-    with open(path, "rb") as stream:
-        stream.seek(max(0, path.stat().st_size - TAIL))
-        lines = stream.read().splitlines()
-    return [row for line in lines if (row := _row(line)) is not None]
-
-
-def _row(line: bytes) -> dict | None:
-    try:
-        return json.loads(line[line.index(b"{") :])
-    except ValueError:
-        return None

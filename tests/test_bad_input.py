@@ -115,6 +115,8 @@ CASES = {
     "a published checkpoint that is none": (lambda: ["import-checkpoint", "model.pth"], ["model.pth"]),
     "nothing to predict": (lambda: ["predict", "gone*.jpg", "--ckpt", "model.pth"], ["gone*.jpg"]),
     "no such device": (lambda: train("--device", "gpu"), ["'gpu'", "cuda:1"]),
+    "a GPU without end": (lambda: train("--device", "cuda:256"), ["'cuda:256'"]),
+    "a line break": (lambda: train("--modelcfg", config(compute={"device": "cuda:1\n"})), ["compute.device", "not acceptable"]),
     "one GPU for several": (lambda: train("--device", "cuda:1", "--gpus", "2"), ["cuda:1", "CUDA_VISIBLE_DEVICES"]),
     "no GPU": pytest.param(
         lambda: train("--device", "cuda"), ["--device cuda"],

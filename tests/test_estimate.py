@@ -130,9 +130,25 @@ def test_the_command_and_a_dry_run_print_the_plan(tmp_path, photographs, hawp, m
     assert text.strip() in run.stderr
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"rates": NaN}', "[" * 100_000, '{"rates": []', "\ufeff{}"])
+def test_a_file_of_rates_that_is_none_is_one_sentence(tmp_path, text):
+    path = tmp_path / "rates.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"rates\.json"):
+        estimate.read_rates(path)
+
+
 @pytest.mark.parametrize(
     "row",
-    [None, "fast", {}, ROW | {"export_views": "11"}, ROW | {"train_images_per_second": True}, ROW | {"network": "x"}],
+    [
+        None,
+        "fast",
+        {},
+        ROW | {"export_views": "11"},
+        ROW | {"train_images_per_second": True},
+        ROW | {"network": "x"},
+        ROW | {"export_views": 1e-300},
+    ],
 )
 def test_damaged_rates_are_one_sentence(tmp_path, row):
     path = tmp_path / "rates.json"

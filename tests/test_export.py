@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -93,6 +94,18 @@ def test_the_record_of_an_export_knows_the_work_of_every_shard(hawp, model, fold
     assert record["device"] == "CPU (float32)"
     assert record["seconds"] >= record["counts"]["labelling_seconds"]
     assert record["counts"]["labelling_seconds"] == pytest.approx(sum(about["seconds"] for about in shards), abs=0.1)
+
+
+def test_shards_of_an_older_program_leave_the_time_open(hawp, model, folder):
+    run(hawp, model, folder, "--shard", "0/1")
+    with h5py.File(next(Path("data-ssl/a-round0").rglob("00000-of-00001.h5")), "r+") as file:
+        about = json.loads(file.attrs["about"])
+        file.attrs["about"] = json.dumps({name: about[name] for name in ("export", "rejected")})
+    code, printed = run(hawp, model, folder, "--gather", 1)
+    assert code == 0, printed
+    record = json.loads(labels().path.with_suffix(".lineage.json").read_text())
+    assert (record["seconds"], record["device"]) == (None, "unknown")
+    assert hawp("lineage")[0] == 0
 
 
 def test_a_stopped_export_carries_on_after_the_last_image(hawp, model, folder, monkeypatch):

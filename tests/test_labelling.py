@@ -6,7 +6,7 @@ import torch
 
 from hawp_core.adaptation import Adaptation, view_homographies
 from hawp_core.errors import UserError
-from hawp_core.labelling import Labeller, view_bytes
+from hawp_core.labelling import VIEWS_AT_ONCE, Labeller, view_bytes
 from hawp_core.network import Architecture, WireframeNetwork, fold_batch_norm
 
 SMALL = Architecture(
@@ -50,6 +50,10 @@ def test_a_memory_bounds_how_many_views_pass_at_a_time(network, batch):
 def test_too_little_memory_is_one_clear_sentence(network):
     with pytest.raises(UserError, match=r"1e-06 GB .* too little for one view of 64 x 64 pixels: give at least 0\.00"):
         Labeller(network, ADAPTATION, batch=3, memory=1000)
+
+
+def test_all_the_memory_there_is_takes_no_more_views_than_help(network):
+    assert Labeller(network, ADAPTATION, batch=3, memory=1e300).at_once == VIEWS_AT_ONCE
 
 
 def test_a_gpu_that_runs_out_of_memory_gets_fewer_views(network, batch, caplog):

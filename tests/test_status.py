@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from hawp_core.files import tail
+from hawp_core.history import History, read_metrics
 from hawp_core.lineage import plan
-from hawp_core.planning import artifact
+from hawp_core.planning import artifact, state
 from hawp_core.resume import Journal, lease, worker
-from hawp_core.watching import Activity, activities, speed, tail
+from hawp_core.watching import Activity, activities, speed
 
 PLACES = {"folder": "photos", "manifest": "list", "photographs": 10, "shards": 2}
 TRAINING = {"loss": 2.5, "images_per_second": 4.0, "epoch": 1, "step": 3, "of": 8, "lr": 0.1}
@@ -48,6 +50,21 @@ def test_a_training_at_work(chain):
         assert "process" in found.worker
     left = of(chain, "train")
     assert (left.word, left.rate, left.seconds_left, left.worker) == ("stopped", None, None, "")
+
+
+FOREIGN = ["[1, 2]", '{"step": "5"}', '{"step": 1}', '{"step": 3, "epoch": 1, "of": 8, "loss": "x"}', "null", "\0\0"]
+
+
+def test_foreign_lines_among_the_metrics_are_passed_over(chain):
+    file = artifact(chain.rounds[0].train).parent / "metrics.jsonl"
+    write_rows(file, TRAINING, VALIDATION)
+    with open(file, "ab") as stream:
+        stream.write("".join(f"{line}\n" for line in FOREIGN).encode() + b"\xff\n")
+    assert read_metrics(file) == [TRAINING, VALIDATION]
+    assert of(chain, "train").done == 16
+    assert state(chain.rounds[0].train).detail == "4/8 steps"
+    History(file.parent).forget_after(3, 0)
+    assert file.read_text().splitlines() == [json.dumps(TRAINING)]
 
 
 def test_a_lease_of_a_dead_process_counts_for_nothing(chain):

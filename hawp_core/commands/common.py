@@ -230,8 +230,8 @@ def compute_options(args: argparse.Namespace, compute: dict):
         raise UserError(f"--device {wanted} was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
     keep_freed_memory()
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
-    if device.index is not None:
-        if device.index >= torch.cuda.device_count():
+    if ":" in wanted:
+        if int(wanted.partition(":")[2]) >= torch.cuda.device_count():
             raise UserError(
                 f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
                 "use --device cuda, or a lower number."

@@ -210,9 +210,10 @@ def _gather(
         "kind": "photographs", "key": recipe.key, "labels": str(labels), "folder": folder,
         "photographs": manifest.key, "shapes": recipe.places["shapes"],
     }  # fmt: skip
+    labelling = counts["labelling_seconds"]
     write_record(
         labels, recipe, outputs={labels.name: labels}, upstream=[model], device=counts.pop("device"), counts=counts,
-        seconds=counts["labelling_seconds"] + time.monotonic() - began,
+        seconds=None if labelling is None else labelling + time.monotonic() - began,
     )  # fmt: skip
     lines = [
         f"# {labels.name}: {counts['images']} photographs, {counts['lines']} line segments, {counts['junctions']} junctions",

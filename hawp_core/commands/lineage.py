@@ -80,6 +80,8 @@ def _show(args: argparse.Namespace) -> None:
 
 def duration(seconds: float) -> str:
     """Seconds as hours, minutes and seconds."""
+    if seconds < 1:
+        return "< 1 s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
