@@ -188,7 +188,7 @@ def describe(plan: Estimate, rates: list[dict]) -> str:
     measured = any(row["gpu"] and row["measured"] for row in fitting)
     for row in fitting:
         took, kind = hours(plan, row), "GPU " * row["gpu"]
-        time = f"{took:,.1f} {kind}hours" if took >= 1 else f"{60 * took:,.0f} {kind}minutes"
+        time = f"{took:,.1f} {kind}hours" if took >= 1 else f"{60 * took:,.1f} {kind}minutes"
         time = f"time at work, the start of jobs left out: {time} on one {row['device']}"
         if row["measured"]:
             lines.append(f"{time} (measured {row['date']}: {row['source']})")

@@ -74,7 +74,7 @@ def test_without_a_measured_gpu_it_says_so(published, row):
 
 def test_short_times_are_told_in_minutes(published):
     fast = ROW | {"train_images_per_second": 10_000, "export_images_per_second": 100}
-    assert f": {60 * estimate.hours(published, fast):.0f} GPU minutes on one Fast GPU" in estimate.describe(
+    assert f": {60 * estimate.hours(published, fast):.1f} GPU minutes on one Fast GPU" in estimate.describe(
         published, [fast]
     )
 
