@@ -32,12 +32,12 @@ BIN = Path(sys.executable).parent
 PATIENCE = 240  # seconds that a job may take to be submitted, to start and to get to work on a busy machine
 
 # Long enough to be hit again and again, also where Slurm takes half a minute to notice that the time is over: 24 steps
-# an epoch; photographs with 61 views.
+# an epoch; photographs with 401 views.
 PER_SHARD = 120
 SHAPES = {"train": 12, "validation": 1, "canvas": [120, 160]}
 STEPS = 24 * 60
 LONG = {"synthetic": {"epochs": 60, "batch_size": 4, "base_lr": 0.001, "steps": [40]}}
-SLOW = {"views": 60, "min_score": 0.0}
+SLOW = {"views": 400, "min_score": 0.0}
 
 
 class Run:
