@@ -26,7 +26,7 @@ PARTS = ("label", "train", "field", "synthesis", "loading", "memory", "precision
 # What the reference imports beside this project's packages.
 NEEDED = "yacs easydict python-json-logger shapely seaborn"
 MEMORY_PHOTOGRAPHS = 16
-# At 512 pixels the reference's peak is beyond common machines' main memory.
+# At 384 pixels the reference holds 13 GB of main memory (RESULTS.md).
 MEMORY_SIZE = {"cpu": 256, "cuda": 512}
 FIELD_LINES = (100, 1000)
 ROUNDS_OF_DRAWING = 12

@@ -9,6 +9,7 @@ Prints images a second, the share of time spent waiting for data, and the second
 import argparse
 import datetime
 import json
+import math
 import os
 import re
 import shutil
@@ -120,6 +121,9 @@ def main() -> None:
             rows, ["stage", "images/s", "waiting for data", "start, s", ""], tablefmt="github", disable_numparse=True
         )
     )
+    rate, start = float(rows[-1][1]), float(rows[-1][3])
+    least = math.ceil(start * rate * (1 - START_SHARE) / START_SHARE)
+    print(f"compute.shard_size of {least} or more keeps a job's start to {START_SHARE:.0%} of its time")
     if args.write_rates:
         where = common.device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
         _write_rates(rates, where, device.type == "cuda", precision, network, rows)

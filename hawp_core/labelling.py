@@ -17,8 +17,8 @@ from hawp_core.wireframe import Wireframe
 
 # Most views that pass at a time.
 VIEWS_AT_ONCE = 64
-# What one view holds while it passes, in feature maps of the network's width (benchmarks/growth.py measures it), and in
-# float32 planes of the image's size for warping it there and back.
+# What one view holds at most while it passes, in feature maps of the network's width and in float32 planes of the image's
+# size for warping it there and back (less was measured: benchmarks/RESULTS.md, "views at a time").
 FEATURE_MAPS, PLANES = 8, 24
 # Where no budget is given: the share of the GPU's free memory, and the bytes on a CPU, where more is no faster
 # (benchmarks/RESULTS.md, "views at a time").

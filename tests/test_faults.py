@@ -15,7 +15,7 @@ from test_workflow import checkout, configure, labels
 
 from hawp_core.checkpoint import load_checkpoint
 
-# `make test-faults` kills twenty times, which takes a quarter of an hour.
+# `make test-faults` kills twenty times.
 KILLS = int(os.environ.get("HAWP_TEST_KILLS", 6))
 
 

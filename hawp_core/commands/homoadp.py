@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--memory-gb",
         type=common.positive(float),
         metavar="GB",
-        help="memory that the views in work may take [from the config: most of what the GPU has free, 0.64 on a CPU]",
+        help="memory that the views in work may take [from the config: most of what the GPU has free, or what suits a CPU]",
     )
     parser.add_argument(
         "--shard", type=common.part, metavar="I/N", help="label only the I-th of N parts of the photographs"
