@@ -27,7 +27,9 @@ def rows(table: str) -> dict[str, list[str]]:
 
 
 def test_the_gpu_script_runs_dry_and_fills_every_table():
-    found = rows(run("bash", "benchmarks/gpu.sh", "--dry"))
+    printed = run("bash", "benchmarks/gpu.sh", "--dry")
+    assert re.search(r"compute\.shard_size of \d+ or more", printed)
+    found = rows(printed)
     for stage in ("synthesize", "train", "export"):
         assert float(found[stage][0]) > 0
     for what in ("labels, 10 views", "training step, batch 6", "attraction field, 100 lines an image"):
