@@ -92,7 +92,8 @@ def test_the_record_of_an_export_knows_the_work_of_every_shard(hawp, model, fold
     run(hawp, model, folder, "--gather", 2)
     record = json.loads(labels().path.with_suffix(".lineage.json").read_text())
     assert record["device"] == "CPU (float32)"
-    assert record["seconds"] >= record["counts"]["labelling_seconds"]
+    # The record keeps tenths of a second.
+    assert record["seconds"] >= record["counts"]["labelling_seconds"] - 0.05
     assert record["counts"]["labelling_seconds"] == pytest.approx(sum(about["seconds"] for about in shards), abs=0.1)
 
 

@@ -19,7 +19,12 @@ from hawp_core.network import WireframeNetwork, fold_batch_norm
 
 FOLDER = Path(__file__).parent / "golden"
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
-pytestmark = pytest.mark.usefixtures("full_precision")
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("full_precision")]
+CLOSE = {"rtol": 0, "atol": 1e-4}
+# Grid units: lines whose distances to a point differ by less are equally near, as float32 knows positions to 1e-5 here.
+EQUALLY_NEAR = 1e-4
+# Grid units beyond every distance on the grid.
+OPEN = 256.0
 
 
 @pytest.fixture(scope="module", params=DEVICES)
@@ -115,19 +120,57 @@ def test_decoded_lines(outputs, golden):
     assert_relative(lines[0, :, ::4, ::4], golden["decoded_lines_every4"])
 
 
-def test_targets(golden, device):
+@pytest.fixture(scope="module")
+def truth(golden, device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Junctions (1, N, 2) and lines (1, M, 4) behind the targets, in grid units."""
     junctions = torch.from_numpy(golden["gt_junctions_rowcol"]).flip(1)[None].to(device) / 4
-    lines = junctions[0, torch.from_numpy(golden["gt_edges"]).to(device)].reshape(1, -1, 4)
+    return junctions, junctions[0, torch.from_numpy(golden["gt_edges"]).to(device)].reshape(1, -1, 4)
+
+
+def cells_decided_otherwise(found: torch.Tensor, expected: torch.Tensor, lines: torch.Tensor) -> int:
+    """Cells (of every second row and column) whose angles are not the expected ones. Each must be one where several
+    lines are equally near, and both sides must be the angles that one of those lines gives by itself.
+
+    A point before a shared endpoint is as far from both lines, and the last bit of a distance, which differs between
+    processors, chooses one: the choice is not defined, the angles of either are.
+    """
+    one = torch.ones(lines.shape[1], dtype=torch.int64, device=lines.device)
+    # A threshold beyond the grid: the distance is clamped nowhere.
+    alone = field.encode(lines.transpose(0, 1), one, 128, 128, OPEN)
+    angles, distance = alone.angles[..., ::2, ::2].cpu(), OPEN * alone.distance[:, 0, ::2, ::2].cpu()
+    near = distance <= distance.amin(0) + EQUALLY_NEAR
+    for side in (found, expected):
+        of_a_near_line = near & ((angles - side).abs().amax(1) <= CLOSE["atol"])
+        assert of_a_near_line.any(0).all()
+    other = (found - expected).abs().amax(0) > CLOSE["atol"]
+    assert (near.sum(0)[other] > 1).all()
+    return int(other.sum())
+
+
+def test_targets(golden, device, truth):
+    junctions, lines = truth
     made = field.encode(lines, torch.tensor([lines.shape[1]], device=device), 128, 128, 2.0)
     location, offset = field.encode_junctions(junctions, torch.tensor([junctions.shape[1]], device=device), 128, 128)
-    close = {"rtol": 0, "atol": 1e-4}
-    torch.testing.assert_close(made.angles[0, :, ::2, ::2].cpu(), torch.from_numpy(golden["target_md_every2"]), **close)
+    angles, expected = made.angles[0, :, ::2, ::2].cpu(), torch.from_numpy(golden["target_md_every2"])
+    assert cells_decided_otherwise(angles, expected, lines) <= expected[0].numel() / 100
     torch.testing.assert_close(
-        made.distance[0, :, ::2, ::2].cpu(), torch.from_numpy(golden["target_dis_every2"]), **close
+        made.distance[0, :, ::2, ::2].cpu(), torch.from_numpy(golden["target_dis_every2"]), **CLOSE
     )
     torch.testing.assert_close(made.mask[0].cpu(), torch.from_numpy(golden["target_mask"]).float())
     torch.testing.assert_close(location[0].cpu(), torch.from_numpy(golden["target_jloc"]).float())
-    torch.testing.assert_close(offset[0].cpu(), torch.from_numpy(golden["target_joff"]), **close)
+    torch.testing.assert_close(offset[0].cpu(), torch.from_numpy(golden["target_joff"]), **CLOSE)
+
+
+def test_targets_change_with_the_order_of_the_lines_in_ties_alone(golden, device, truth):
+    """Every tie decided the other way at once: more than any processor's rounding does."""
+    lines = truth[1].flip(1)
+    made = field.encode(lines, torch.tensor([lines.shape[1]], device=device), 128, 128, 2.0)
+    angles, expected = made.angles[0, :, ::2, ::2].cpu(), torch.from_numpy(golden["target_md_every2"])
+    assert cells_decided_otherwise(angles, expected, lines) > 100
+    wrong = angles.clone()
+    wrong[0, 5, 7] += 2e-4
+    with pytest.raises(AssertionError):
+        cells_decided_otherwise(wrong, expected, lines)
 
 
 def test_detection(network, image, golden):

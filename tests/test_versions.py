@@ -13,17 +13,23 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from golden.weights import fill
 from PIL import Image
 
-from hawp_core import cli, lineage
+from hawp_core import cli, lineage, settings
+from hawp_core.checkpoint import save_checkpoint
 from hawp_core.history import read_metrics
+from hawp_core.network import Architecture, WireframeNetwork
 from hawp_core.photographs import bundled_folder
 from hawp_core.wireframe import LabelFile
 
 STORED = Path(__file__).resolve().parent / "data" / "versions.json"
 TINY = Path(__file__).resolve().parent / "configs" / "tiny.yaml"
-# Sums are taken in another order on other processors and by other library versions; a changed method shows far above.
-TOLERANCE = 0.02
+# Sums are taken in another order on other processors and by other library versions. A training enlarges the last bit (to
+# 2 in 10,000 of this one's loss without vector units); what a given network finds stays. A changed method shows far above.
+TOLERANCE = {"synthesize": 0.001, "train": 0.02, "export": 0.0001, "evaluate": 0.001}
+
+pytestmark = pytest.mark.numeric
 
 
 def run(*words: object) -> None:
@@ -52,32 +58,28 @@ def results() -> dict[str, dict[str, float]]:
     folder = next(Path("exp-ssl/v-round0").iterdir())
     losses = [row["loss"] for row in read_metrics(folder / "metrics.jsonl") if "loss" in row]
     found["train"] = {"first": losses[0], "last": losses[-1]}
-    run(
-        "homoadp", "--datacfg", TINY, "--images", "photos", "--workdir", folder, "--min-score", "0.2", "--device", "cpu"
-    )
-    labels = LabelFile(next(Path("data-ssl/v-round0").glob("*.h5")))
+    # Labelling and measuring begin with weights of a formula: those of the training above differ between processors, and so
+    # would the number of lines above a score.
+    model = Path("exp-ssl/f-round0/0123/model-00001.pth")
+    network = WireframeNetwork(Architecture.from_dict(settings.load(TINY)["model"]))
+    fill(network, seed=1)
+    save_checkpoint(model, network, epoch=1, recipe={"name": "f-round0", "shapes": str(shapes)})
+    every_line = yaml.safe_load(TINY.read_text())
+    # Six views: some show what lies beyond the border.
+    every_line |= {"export": {"views": 6, "min_score": 0.0}, "evaluate": {"min_score": 0.0}}
+    Path("every.yaml").write_text(yaml.safe_dump(every_line))
+    words = ("--images", "photos", "--ckpt", model, "--device", "cpu")
+    run("homoadp", "--datacfg", "every.yaml", *words)
+    labels = LabelFile(next(Path("data-ssl/f-round0").glob("*.h5")))
     found["export"] = {
         "lines": float(labels.line_count),
         "scores": float(np.mean([labels[name].scores.mean() for name in labels.names])),
         "coordinates": float(np.concatenate([labels[name].lines.ravel() for name in labels.names]).mean()),
     }
-    Path("low.yaml").write_text(yaml.safe_dump(yaml.safe_load(TINY.read_text()) | {"evaluate": {"min_score": 0.2}}))
-    run(
-        "evaluate",
-        "--config",
-        "low.yaml",
-        "--images",
-        "photos",
-        "--workdir",
-        folder,
-        "--device",
-        "cpu",
-        "--dest",
-        "e.json",
-    )
+    run("evaluate", "--config", "every.yaml", *words, "--dest", "e.json")
     measured = json.loads(Path("e.json").read_text())["repeatability"]
     found["evaluate"] = {name: float(values["lines_per_image"]) for name, values in measured.items()} | {
-        "LSD orthogonal": float(measured["LSD"]["orthogonal"]["repeatability"])
+        f"{name} orthogonal": float(values["orthogonal"]["repeatability"]) for name, values in measured.items()
     }
     return found
 
@@ -89,7 +91,7 @@ def test_stages_give_what_their_version_promises(workplace):
     for stage, found in results().items():
         remedy = f"raise STAGE_VERSIONS['{stage}'] and run python tests/test_versions.py"
         assert stored[stage]["version"] == lineage.STAGE_VERSIONS[stage], remedy
-        assert found == pytest.approx(stored[stage]["result"], rel=TOLERANCE), remedy
+        assert found == pytest.approx(stored[stage]["result"], rel=TOLERANCE[stage]), remedy
 
 
 if __name__ == "__main__":
