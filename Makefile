@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test test-slurm test-faults test-slurm-faults lint bench lock clean
+.PHONY: help setup run test test-numeric test-slurm test-faults test-slurm-faults lint bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,11 @@ run: $(READY)  ## Run the whole recipe on the small default (minutes on a laptop
 
 test: $(READY)  ## Run the tests
 	pytest -m "not slurm" -n auto --dist loadfile
+
+# Each library chooses its kernels by the processor, so each is told of a smaller one.
+test-numeric: $(READY)  ## Run the tests of numbers as an old processor would round them (2 min)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENCV_CPU_DISABLE=AVX512-SKX,AVX2,AVX \
+	    NPY_DISABLE_CPU_FEATURES="X86_V4 X86_V3" pytest -m numeric -n auto --dist loadfile
 
 test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian's packages)
 	bash tests/slurm/install.sh

@@ -1,4 +1,4 @@
-"""What the tests share: quiet threads, photographs, and the command line run in a folder of its own."""
+"""What the tests share: one thread, or OMP_NUM_THREADS, photographs, and the command line run in a folder of its own."""
 
 import os
 
@@ -15,8 +15,15 @@ from places import ROOT, TINY
 from hawp_core import cli, settings
 from hawp_core.photographs import BUNDLED, bundled_folder
 
-torch.set_num_threads(1)
-cv2.setNumThreads(1)
+THREADS = int(os.environ["OMP_NUM_THREADS"])
+torch.set_num_threads(THREADS)
+cv2.setNumThreads(THREADS)
+
+
+@pytest.fixture(autouse=True)
+def threads_of_the_run():
+    """Commands set the threads of this process to what their settings say: the next test has its own again."""
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture

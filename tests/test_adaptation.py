@@ -11,6 +11,8 @@ from golden.weights import fill
 from hawp_core.adaptation import Adaptation, aggregate, label, view_homographies
 from hawp_core.network import Architecture, WireframeNetwork
 
+pytestmark = pytest.mark.numeric
+
 # The published way: no identity view, black borders, no erosion, a bare mean.
 PUBLISHED = Adaptation(identity=False, border="black", border_margin=0, min_counts=1, zoom="out", min_score=-1)
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]

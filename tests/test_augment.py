@@ -20,6 +20,8 @@ from hawp_core.augment import (
 from hawp_core.errors import UserError
 from hawp_core.wireframe import Wireframe
 
+pytestmark = pytest.mark.numeric
+
 SIZE = 96
 LINE = np.array([20.3, 30.6, 70.8, 61.2])
 seeds = st.integers(0, 2**32 - 1)

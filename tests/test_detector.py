@@ -21,6 +21,8 @@ from hawp_core.detector import (
 )
 from hawp_core.network import Architecture, Prediction, WireframeNetwork, fold_batch_norm
 
+pytestmark = pytest.mark.numeric
+
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 SIZE = 128
 GRID = SIZE // 4

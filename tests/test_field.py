@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hawp_core import field
 from hawp_core.field import decode, encode, encode_junctions, sample, sample_dense
 
+pytestmark = pytest.mark.numeric
+
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 SIZE = 24
 THRESHOLD = 2.0

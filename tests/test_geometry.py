@@ -18,6 +18,8 @@ from hawp_core.geometry import (
     warp_validity,
 )
 
+pytestmark = pytest.mark.numeric
+
 SIZE = 128
 VIEW = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2}
 # Its horizon x = 40 crosses the image: what lies right of it is behind the camera.

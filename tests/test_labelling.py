@@ -9,6 +9,8 @@ from hawp_core.errors import UserError
 from hawp_core.labelling import VIEWS_AT_ONCE, Labeller, view_bytes
 from hawp_core.network import Architecture, WireframeNetwork, fold_batch_norm
 
+pytestmark = pytest.mark.numeric
+
 SMALL = Architecture(
     image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16
 )

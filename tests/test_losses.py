@@ -12,6 +12,8 @@ from hawp_core import losses
 from hawp_core.batch import Batch
 from hawp_core.network import Architecture, WireframeNetwork
 
+pytestmark = pytest.mark.numeric
+
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 SIZE = 64
 

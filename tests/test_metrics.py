@@ -33,6 +33,8 @@ from hawp_core.metrics import (
 from hawp_core.repeatability import evaluate_repeatability, orthogonal_distances, structural_distances
 from hawp_core.wireframe import Wireframe
 
+pytestmark = pytest.mark.numeric
+
 STORED = np.load(Path(__file__).parent / "data" / "metrics.npz")
 AGREEMENT = 0.1  # points, of published programs
 

@@ -7,6 +7,8 @@ from torch import nn
 from hawp_core.errors import UserError
 from hawp_core.network import HEAD_CHANNELS, Architecture, WireframeNetwork, fold_batch_norm
 
+pytestmark = pytest.mark.numeric
+
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 TINY = Architecture(
     image_size=64, width=16, depth=2, junction_features=6, verification_width=24, lineness_widths=(8, 4)

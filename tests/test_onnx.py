@@ -10,6 +10,8 @@ from hawp_core import interchange
 from hawp_core.checkpoint import save_checkpoint
 from hawp_core.network import Architecture, WireframeNetwork
 
+pytestmark = pytest.mark.numeric
+
 pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
 

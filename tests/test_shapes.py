@@ -14,6 +14,8 @@ from hawp_core.boards import grid_lines, joined_edges
 from hawp_core.shapes import MIN_LABELLED, PRIMITIVES, SPLITS, draw, labelled_lines, synthesize
 from hawp_core.wireframe import LabelFile
 
+pytestmark = pytest.mark.numeric
+
 WITH_LINES = [p for p in PRIMITIVES if p != "gaussian_noise"]
 SMALL = {"canvas": (240, 320), "image_size": 128}
 

@@ -16,6 +16,8 @@ from hawp_core.checkpoint import load_checkpoint
 from hawp_core.history import read_metrics
 from hawp_core.training import Schedule, Trainer
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def shapes(workplace, hawp) -> Path:
