@@ -41,7 +41,7 @@ test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian
 	pytest -m "slurm and not slow" tests/slurm
 
 test-faults: $(READY)  ## Kill the run on one machine twenty times instead of six
-	HAWP_TEST_KILLS=20 pytest tests/test_faults.py
+	HAWP_TEST_KILLS=20 pytest tests/end_to_end/test_faults.py
 
 test-slurm-faults: $(READY)  ## Disturb a run on a real Slurm in every way: preemption, lost nodes, killed drivers (15 min)
 	bash tests/slurm/install.sh

@@ -21,6 +21,7 @@ from tabulate import tabulate
 
 from hawp_core.commands import common
 from hawp_core.errors import UserError
+from hawp_core.runtime.devices import compute_options, device_name
 
 PARTS = ("label", "train", "field", "synthesis", "loading", "memory", "precision")
 # What the reference imports beside this project's packages.
@@ -84,7 +85,7 @@ class Bench:
 
     def synthesis(self) -> None:
         """Synthetic shapes on one core: all primitives, and the ratio of each."""
-        from hawp_core.shapes import PRIMITIVES
+        from hawp_core.data.shapes.drawing import PRIMITIVES
 
         each = {p: self.seconds("draw", p, 1, rounds=ROUNDS_OF_DRAWING) for p in PRIMITIVES}
         note = ", ".join(f"{p} {s[1] / s[0]:.1f}" for p, s in each.items() if len(s) > 1)
@@ -229,7 +230,7 @@ def main() -> None:
         sys.exit("--tiny does not fit the reference, whose network has one size: leave out one of the two.")
     if args.tiny:
         args.size = args.memory_size = 64
-    device, precision = common.compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
+    device, precision = compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
     threads, kind = torch.get_num_threads(), str(precision).removeprefix("torch.")
     options = {
         "device": device.type, "precision": kind, "threads": threads, "size": args.size, "tiny": args.tiny,
@@ -244,7 +245,7 @@ def main() -> None:
             getattr(bench, part)()
         except RuntimeError as error:
             sys.exit(f"{part}: a side {error}")
-    where = common.device_name(device) if bench.on_gpu else f"CPU, {threads} threads"
+    where = device_name(device) if bench.on_gpu else f"CPU, {threads} threads"
     print(
         f"{where}, ours in {kind}, PyTorch {torch.__version__}; medians of {args.rounds} turns, ABAB"
         + ", tiny" * args.tiny

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that a GPU machine is asked for, in one call, meant to stay under ten minutes: speed beside the reference, agreement of
-# half precision, and the real commands. Prints tables for benchmarks/RESULTS.md and fills benchmarks/rates.json.
+# half precision, and the real commands. Prints tables for benchmarks/RESULTS.md and fills hawp_core/workflow/rates.json.
 #
 #   benchmarks/gpu.sh [WORK TREE OF THE REFERENCE]
 #   benchmarks/gpu.sh --dry        # on a CPU, with the smallest network: a check that the script runs

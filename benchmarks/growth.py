@@ -19,13 +19,15 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from hawp_core.adaptation import Adaptation, view_homographies
-from hawp_core.batch import Batch
-from hawp_core.commands.common import keep_freed_memory
-from hawp_core.decoding import read_gray
-from hawp_core.labelling import Labeller
-from hawp_core.network import Architecture, WireframeNetwork, fold_batch_norm
-from hawp_core.photographs import BUNDLED, bundled_folder
+from hawp_core.data.batch import Batch
+from hawp_core.data.photographs.decoding import read_gray
+from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
+from hawp_core.labelling.homographic_adaptation import Adaptation, view_homographies
+from hawp_core.labelling.labeller import Labeller
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.folding import fold_batch_norm
+from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.devices import keep_freed_memory
 
 CPU = torch.device("cpu")
 WIDTH, STACKS = 64, 1
@@ -55,7 +57,7 @@ def labelling(photographs: int, views: int, made: WireframeNetwork, at_once: int
 
 def losses(lines: int) -> float:
     """Seconds of all losses and their gradients, for a batch of six images with so many lines each."""
-    from hawp_core import losses as rooms
+    from hawp_core.training.losses import compute
 
     generator = torch.Generator().manual_seed(0)
     batch = Batch(
@@ -69,14 +71,15 @@ def losses(lines: int) -> float:
         names=["random"] * 6,
     )
     net = network(SIZE).train()
-    return clock.once(lambda: sum(rooms.compute(net, batch).values()).backward(), CPU)
+    return clock.once(lambda: sum(compute(net, batch).values()).backward(), CPU)
 
 
 def gathering(shards: int) -> float:
     """Seconds of joining the shards of 4,096 photographs with 100 lines each."""
-    from hawp_core.export import gather
-    from hawp_core.manifest import Entry, Manifest
-    from hawp_core.wireframe import Wireframe, write_labels
+    from hawp_core.data.label_file import write_labels
+    from hawp_core.data.photographs.manifest import Entry, Manifest
+    from hawp_core.geometry.wireframe import Wireframe
+    from hawp_core.labelling.shards import gather
 
     total, rng = 4096, np.random.default_rng(0)
     entries = [Entry(f"{i:05d}.jpg", "0" * 64, 1, i) for i in range(total)]

@@ -8,15 +8,16 @@ import clock
 import numpy as np
 import torch
 
-from hawp_core.adaptation import Adaptation, view_homographies
-from hawp_core.batch import Batch
-from hawp_core.checkpoint import load_checkpoint
-from hawp_core.data import Loader
-from hawp_core.decoding import read_gray
-from hawp_core.network import Architecture, WireframeNetwork
-from hawp_core.photographs import BUNDLED, bundled_folder
-from hawp_core.samples import ShapeSet
-from hawp_core.shapes import synthesize
+from hawp_core.data.batch import Batch
+from hawp_core.data.loader import Loader
+from hawp_core.data.photographs.decoding import read_gray
+from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
+from hawp_core.data.shapes.dataset import ShapeSet
+from hawp_core.data.shapes.drawing import synthesize
+from hawp_core.labelling.homographic_adaptation import Adaptation, view_homographies
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.checkpoint import load_checkpoint
+from hawp_core.model.network import WireframeNetwork
 
 # The published labelling: no view of the image itself, black borders, no erosion, a bare mean.
 PUBLISHED = Adaptation(min_score=0.75, identity=False, border="black", border_margin=0, min_counts=1, zoom="out")
@@ -32,7 +33,7 @@ def network(options: dict) -> WireframeNetwork:
     """The model that was given, or the published network with weights that need no file."""
     if options["ckpt"]:
         return load_checkpoint(options["ckpt"], options["device"])[0].eval()
-    sys.path.insert(0, str(clock.HERE.parent / "tests"))
+    sys.path.insert(0, str(clock.HERE.parent / "tests" / "support"))
     from golden.weights import fill
 
     made = WireframeNetwork(Architecture.from_dict(TINY if options["tiny"] else {"image_size": options["size"]}))
@@ -53,7 +54,7 @@ def views(count: int, size: int, adaptation: Adaptation = PUBLISHED) -> np.ndarr
 
 def shapes(folder: Path, count: int, size: int, tiny: bool) -> ShapeSet:
     """Synthetic shapes, in a file of the folder."""
-    from hawp_core.shapes import CANVAS
+    from hawp_core.data.shapes.drawing import CANVAS
 
     path = folder / f"shapes-{count}.h5"
     canvas = TINY_CANVAS if tiny else CANVAS

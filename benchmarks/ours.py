@@ -9,16 +9,18 @@ import inputs
 import numpy as np
 import torch
 
-from hawp_core import settings
-from hawp_core.augment import REAL, SYNTHETIC
-from hawp_core.commands import common
-from hawp_core.data import Loader
-from hawp_core.field import encode
-from hawp_core.labelling import Labeller
-from hawp_core.network import WireframeNetwork, fold_batch_norm
-from hawp_core.resume import StopRequest
-from hawp_core.shapes import CANVAS, draw
-from hawp_core.training import Schedule, Trainer
+from hawp_core.data.augmentation import REAL, SYNTHETIC
+from hawp_core.data.loader import Loader
+from hawp_core.data.shapes.drawing import CANVAS, draw
+from hawp_core.labelling.labeller import Labeller
+from hawp_core.model.attraction_field import encode
+from hawp_core.model.folding import fold_batch_norm
+from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.devices import keep_freed_memory
+from hawp_core.runtime.signals import StopRequest
+from hawp_core.training.schedule import Schedule
+from hawp_core.training.trainer import Trainer
+from hawp_core.workflow import settings
 
 
 class Ours:
@@ -29,7 +31,7 @@ class Ours:
     """
 
     def __init__(self, options: dict) -> None:
-        common.keep_freed_memory()
+        keep_freed_memory()
         self.options, self.device = options, torch.device(options["device"])
         self.precision = getattr(torch, options["precision"])
         self.network = inputs.network(options)

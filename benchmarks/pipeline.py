@@ -3,7 +3,7 @@
     python benchmarks/pipeline.py [--write-rates]
 
 Prints images a second, the share of time spent waiting for data, and the seconds that a job takes to start. With
---write-rates the figures go into benchmarks/rates.json, from which a dry run estimates hours.
+--write-rates the figures go into hawp_core/workflow/rates.json, from which a dry run estimates hours.
 """
 
 import argparse
@@ -24,13 +24,14 @@ import torch
 import yaml
 from tabulate import tabulate
 
-from hawp_core import settings
 from hawp_core.commands import common
+from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.errors import UserError
-from hawp_core.estimate import RATES_FILE, SIZES, read_rates
-from hawp_core.files import write_text
-from hawp_core.history import read_metrics
-from hawp_core.photographs import BUNDLED, bundled_folder
+from hawp_core.runtime.devices import compute_options, device_name
+from hawp_core.runtime.files import read_yaml, write_text
+from hawp_core.training.history import read_metrics
+from hawp_core.workflow import settings
+from hawp_core.workflow.cost import RATES_FILE, SIZES, read_rates
 
 ROOT = Path(__file__).resolve().parent.parent
 # Most of a job's time that its start should take.
@@ -42,7 +43,7 @@ def start(*words: object) -> subprocess.Popen:
     """Begin a command of this source tree."""
     where = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
-        [sys.executable, "-m", "hawp_core.cli", *map(str, words)],
+        [sys.executable, "-m", "hawp_core.commands.cli", *map(str, words)],
         env={**os.environ, "PYTHONPATH": where}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -65,7 +66,7 @@ def hawp(*words: object, at_once: list[list] | None = None) -> tuple[float, str]
 
 def configuration(args: argparse.Namespace) -> dict:
     """The recipe, or the tiny one, with as many shapes as asked for."""
-    given = settings.read_yaml(ROOT / "tests/configs/tiny.yaml" if args.tiny else args.config)
+    given = read_yaml(ROOT / "tests/support/configs/tiny.yaml" if args.tiny else args.config)
     given["shapes"] = given.get("shapes", {}) | {"train": args.shapes, "validation": 2}
     return given
 
@@ -95,14 +96,14 @@ def main() -> None:
     options.add_argument("--keep", type=Path, metavar="FILE", help="keep the trained model as FILE")
     options.add_argument("--compile", action="store_true", help="compile the network for training")
     options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[%(default)s]")
-    options.add_argument("--write-rates", action="store_true", help="write benchmarks/rates.json")
+    options.add_argument("--write-rates", action="store_true", help="write hawp_core/workflow/rates.json")
     options.add_argument("--tiny", action="store_true", help="the tiny network: a check that it runs")
     args = options.parse_args()
     try:
         chosen = configuration(args)
         network = settings.complete(chosen, args.config)["model"]
         rates = read_rates() if args.write_rates else []
-        device, precision = common.compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
+        device, precision = compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
     except UserError as error:
         sys.exit(str(error))
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +115,7 @@ def main() -> None:
         if args.keep:
             shutil.copyfile(model, ROOT / args.keep)
     print(
-        f"{common.device_name(device)}, {str(precision).removeprefix('torch.')}, network {network['width']} wide, {network['image_size']} px"
+        f"{device_name(device)}, {str(precision).removeprefix('torch.')}, network {network['width']} wide, {network['image_size']} px"
     )
     print(
         tabulate(
@@ -125,7 +126,7 @@ def main() -> None:
     least = math.ceil(start * rate * (1 - START_SHARE) / START_SHARE)
     print(f"compute.shard_size of {least} or more keeps a job's start to {START_SHARE:.0%} of its time")
     if args.write_rates:
-        where = common.device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        where = device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
         _write_rates(rates, where, device.type == "cuda", precision, network, rows)
 
 

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 import yaml
 
-from hawp_core.batch import Batch
-from hawp_core.wireframe import Wireframe
+from hawp_core.data.batch import Batch
+from hawp_core.geometry.wireframe import Wireframe
 
 PRIMITIVES = {
     "checkerboard": "draw_checkerboard_multiseg",

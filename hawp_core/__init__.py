@@ -9,7 +9,7 @@
 def __getattr__(name: str) -> object:
     # Loaded when asked for: planning a run imports this package and must not wait for PyTorch.
     if name == "load":
-        from hawp_core.prediction import load
+        from hawp_core.model.parser import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,11 +5,14 @@ import re
 import sys
 from pathlib import Path
 
-from hawp_core import driver, lineage
-from hawp_core import settings as configuration
 from hawp_core.errors import UserError
-from hawp_core.estimate import describe, estimate, read_rates
-from hawp_core.planning import artifact, plan_run
+from hawp_core.workflow import settings as configuration
+from hawp_core.workflow import snakemake as driver
+from hawp_core.workflow.chain import Chain, report_recipe
+from hawp_core.workflow.cost import describe, estimate, read_rates
+from hawp_core.workflow.paths import artifact, data_config, evaluation_file, report_folder, trained_model
+from hawp_core.workflow.planning import plan_run
+from hawp_core.workflow.recipe import KEY_LENGTH, read_recipe
 
 
 def sentence(function):
@@ -56,7 +59,7 @@ def rounds_on_the_command_line():
 def prepare(executor, executor_settings):
     """Before a run: clear what killed drivers left. Instead of one: say what it would cost."""
     if executor.common_settings.dryrun_exec:
-        planned = lineage.Chain(CHAIN.shapes, CHAIN.rounds[: asked_rounds() + 1])
+        planned = Chain(CHAIN.shapes, CHAIN.rounds[: asked_rounds() + 1])
         print(describe(estimate(SETTINGS, planned), read_rates()), file=sys.stderr)
         return
     cleared = driver.claim(Path(".snakemake"), getattr(executor_settings, "jobname_prefix", None))
@@ -79,9 +82,9 @@ def final_targets(rounds):
     targets = []
     for each in CHAIN.rounds[: int(SETTINGS["rounds"] if rounds is None else rounds) + 1]:
         targets += [
-            lineage.trained_model(each.train),
-            lineage.data_config(each.export),
-            lineage.evaluation_file(each.evaluate),
+            trained_model(each.train),
+            data_config(each.export),
+            evaluation_file(each.evaluate),
         ]
     return [str(target) for target in targets]
 
@@ -89,7 +92,7 @@ def final_targets(rounds):
 @functools.cache
 @sentence
 def recipe_of(stage, name, key):
-    return lineage.read_recipe(f"recipes/{name}/{stage}-{key}.json")
+    return read_recipe(f"recipes/{name}/{stage}-{key}.json")
 
 
 def place(stage, role):
@@ -150,21 +153,21 @@ def report_targets(rounds):
     """The report on every round up to one, whose recipe is written here."""
     if CHAIN is None:
         return []
-    recipe = lineage.report_recipe(CHAIN, int(SETTINGS["rounds"] if rounds is None else rounds))
+    recipe = report_recipe(CHAIN, int(SETTINGS["rounds"] if rounds is None else rounds))
     recipe.write()
-    return [str(lineage.report_folder(recipe) / f"{page}.html") for page in PAGES]
+    return [str(report_folder(recipe) / f"{page}.html") for page in PAGES]
 
 
 def reported(wildcards):
     """Every result of the rounds that a report is about."""
     recipe = recipe_of("report", wildcards.name, wildcards.key)
-    return [str(artifact(lineage.read_recipe(path))) for path in recipe.places["recipes"]]
+    return [str(artifact(read_recipe(path))) for path in recipe.places["recipes"]]
 
 
 wildcard_constraints:
     name=r"[A-Za-z0-9][A-Za-z0-9._-]*",
-    key=rf"[0-9a-f]{{{lineage.KEY_LENGTH}}}",
-    model=rf"[0-9a-f]{{{lineage.KEY_LENGTH}}}",
+    key=rf"[0-9a-f]{{{KEY_LENGTH}}}",
+    model=rf"[0-9a-f]{{{KEY_LENGTH}}}",
     epoch=r"\d\d\d\d\d+",
     split="train|validation",
     shard=r"\d\d\d\d\d+",

@@ -2,6 +2,8 @@
 
 import os
 
+from places import ROOT, TINY
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
@@ -10,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from places import ROOT, TINY
 
-from hawp_core import cli, settings
-from hawp_core.photographs import BUNDLED, bundled_folder
+from hawp_core.commands import cli
+from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
+from hawp_core.workflow import settings
 
 THREADS = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(THREADS)

@@ -1,18 +1,16 @@
 """Options and checks that several commands share."""
 
 import argparse
-import contextlib
-import ctypes
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from hawp_core import settings as configuration
 from hawp_core.errors import UserError
-from hawp_core.lineage import RECIPE_FORMAT, Recipe, read_recipe
+from hawp_core.runtime.files import read_yaml
+from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
+from hawp_core.workflow.settings import complete, schema
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 
@@ -55,7 +53,7 @@ def share(text: str) -> float:
 
 def device_word(text: str) -> str:
     """An argument type: auto, cpu, cuda or cuda:N."""
-    if not re.fullmatch(configuration.schema()["properties"]["compute"]["properties"]["device"]["pattern"], text):
+    if not re.fullmatch(schema()["properties"]["compute"]["properties"]["device"]["pattern"], text):
         raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:0, cuda:1, ...")
     return text
 
@@ -152,11 +150,11 @@ def load_settings(path: Path) -> tuple[dict, Recipe | None]:
     Raises:
         UserError: unreadable or not acceptable.
     """
-    given = configuration.read_yaml(path)
+    given = read_yaml(path)
     if given.get("format") == RECIPE_FORMAT:
         recipe = read_recipe(path)
-        return configuration.complete(recipe.settings, path), recipe
-    return configuration.complete(given, path), None
+        return complete(recipe.settings, path), recipe
+    return complete(given, path), None
 
 
 def add_run(parser: argparse.ArgumentParser, config: str = "the run's configuration, and files that change it") -> None:
@@ -195,72 +193,3 @@ def _setting(word: str) -> dict:
         return {name: yaml.safe_load(value)}
     except yaml.YAMLError as error:
         raise UserError(f"{word!r} is not of the form KEY=VALUE with a value in YAML, such as name=mine.") from error
-
-
-def merged_settings(sources: list[Path | dict]) -> dict:
-    """Settings from a configuration file and others laid over it, as Snakemake lays --configfile and --config.
-
-    Raises:
-        UserError: unreadable or not acceptable.
-    """
-    merged: dict = {}
-    for source in sources:
-        merged = _laid_over(merged, source if isinstance(source, dict) else configuration.read_yaml(source))
-    return configuration.complete(merged, next(s for s in reversed(sources) if not isinstance(s, dict)))
-
-
-def _laid_over(below: dict, above: dict) -> dict:
-    both = {
-        name: _laid_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
-        for name, value in above.items()
-    }
-    return {**below, **both}
-
-
-def compute_options(args: argparse.Namespace, compute: dict):
-    """(device, precision) chosen by the command line, then the configuration, then what the machine has.
-
-    Raises:
-        UserError: a GPU is asked for and there is none.
-    """
-    import torch
-
-    wanted = getattr(args, "device", None) or compute["device"]
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {wanted} was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
-    keep_freed_memory()
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
-    if ":" in wanted:
-        if int(wanted.partition(":")[2]) >= torch.cuda.device_count():
-            raise UserError(
-                f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
-                "use --device cuda, or a lower number."
-            )
-        torch.cuda.set_device(device)
-    torch.set_num_threads(threads(args, compute))
-    precision = getattr(args, "precision", None) or compute["precision"]
-    if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    return device, getattr(torch, precision)
-
-
-def threads(args: argparse.Namespace, compute: dict) -> int:
-    """CPU threads chosen by the command line, then the configuration, then what was granted."""
-    wanted = args.threads if getattr(args, "threads", None) is not None else compute["threads"]
-    return wanted or int(os.environ.get("HAWP_THREADS", 0)) or len(os.sched_getaffinity(0))
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep what is freed: it would return every large tensor to the system and fault it in again."""
-    mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD in malloc.h
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-
-
-def device_name(device) -> str:
-    """What computed: the GPU's name, or the processor."""
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

@@ -4,12 +4,15 @@ import argparse
 import time
 from pathlib import Path
 
-from hawp_core import lineage
 from hawp_core.commands import common
-from hawp_core.commands.train import read_data_config
-from hawp_core.files import sha256, write_json
+from hawp_core.data.data_config import read_data_config
+from hawp_core.runtime.devices import compute_options, device_name
+from hawp_core.runtime.files import sha256, write_json
+from hawp_core.workflow.recipe import EVALUATE_SETTINGS, KEY_LENGTH, Recipe, pick
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
+
+
 DESCRIPTION = """Measure a model on held-out shapes (structural AP, junctions), on photographs without labels
 (repeatability and localisation error under seeded homographies, with lines per image) and, with --truth, on labelled
 photographs (Wireframe or York Urban). OpenCV's LSD is measured on the same photographs."""
@@ -48,15 +51,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.checkpoint import load_checkpoint
-    from hawp_core.evaluation import choose, on_photographs, on_shapes
-    from hawp_core.manifest import Manifest, fingerprint
-    from hawp_core.provenance import write_record
-    from hawp_core.samples import ShapeSet
+    from hawp_core.data.photographs.manifest import Manifest, fingerprint
+    from hawp_core.data.shapes.dataset import ShapeSet
+    from hawp_core.evaluation.protocol import choose, on_photographs, on_shapes
+    from hawp_core.model.checkpoint import load_checkpoint
+    from hawp_core.workflow.record import write_record
 
     began = time.monotonic()
     settings, _ = common.load_settings(args.config)
-    device, _ = common.compute_options(args, settings["compute"])
+    device, _ = compute_options(args, settings["compute"])
     if args.min_score is not None:
         settings["evaluate"]["min_score"] = args.min_score
     if args.limit is not None:
@@ -72,11 +75,9 @@ def run(args: argparse.Namespace) -> None:
     shapes = read_data_config(shapes_file) if shapes_file else None
 
     made = info["recipe"]
-    key = made.get("key") or sha256(model)[: lineage.KEY_LENGTH]
+    key = made.get("key") or sha256(model)[:KEY_LENGTH]
     inputs = {"model": key, "photographs": manifest.key, "shapes": shapes and shapes["key"]}
-    recipe = lineage.Recipe(
-        "evaluate", lineage.pick(settings, lineage.EVALUATE_SETTINGS), inputs, made.get("name") or model.stem
-    )
+    recipe = Recipe("evaluate", pick(settings, EVALUATE_SETTINGS), inputs, made.get("name") or model.stem)
     common.check_expected(recipe, args.expect)
 
     results: dict = {"model": str(model), "photographs": folder, "epoch": info["epoch"]}
@@ -94,19 +95,21 @@ def run(args: argparse.Namespace) -> None:
     if args.dest is None:
         write_record(
             destination, recipe, outputs={destination.name: destination}, upstream=[model, *([shapes_file] if shapes_file else [])],
-            seconds=time.monotonic() - began, device=common.device_name(device), counts={"headline": headline(results)},
+            seconds=time.monotonic() - began, device=device_name(device), counts={"headline": headline(results)},
         )  # fmt: skip
     print(table(results))
 
 
 def _labelled(truth: Path, folder: str, network) -> dict:
     """Structural AP and heatmap metrics of the model and of LSD on annotated photographs."""
-    from hawp_core.baseline import lsd
-    from hawp_core.decoding import read_gray
-    from hawp_core.evaluation import LEAST_SCORE, SAP_THRESHOLDS, network_detector
-    from hawp_core.metrics import heatmap_ap, junction_ap, read_annotations, structural_ap
-    from hawp_core.photographs import resolve
-    from hawp_core.progress import bar
+    from hawp_core.data.photographs.decoding import read_gray
+    from hawp_core.data.photographs.folder import resolve
+    from hawp_core.evaluation.annotations import read_annotations
+    from hawp_core.evaluation.heatmap_ap import heatmap_ap
+    from hawp_core.evaluation.lsd import lsd
+    from hawp_core.evaluation.protocol import LEAST_SCORE, SAP_THRESHOLDS, network_detector
+    from hawp_core.evaluation.structural_ap import junction_ap, structural_ap
+    from hawp_core.runtime.progress import bar
 
     annotations = read_annotations(truth)
     truths = [wireframe for _, wireframe in annotations]

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 HELP = "write a model as the plain state dict that the reference implementation loads"
+
+
 DESCRIPTION = "Write a model's weights under the published tensor names, without architecture and recipe."
 
 
@@ -15,8 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.checkpoint import export_published, load_checkpoint
-    from hawp_core.progress import log
+    from hawp_core.model.checkpoint import export_published, load_checkpoint
+    from hawp_core.runtime.progress import log
 
     network, _ = load_checkpoint(args.model)
     export_published(network, args.dest)

@@ -6,6 +6,8 @@ from pathlib import Path
 from hawp_core.errors import UserError
 
 HELP = "write a model's network as ONNX, checked in onnxruntime"
+
+
 DESCRIPTION = """Write a model's network as ONNX: grey images (B, 1, S, S) in [0, 1] to score maps, features and the line
 heatmap, for any batch B. The written file is run in onnxruntime and compared with PyTorch before the command ends.
 Detection itself (junctions, lines, verification) is not part of the graph."""
@@ -19,9 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.checkpoint import load_checkpoint
-    from hawp_core.interchange import TOLERANCE, export_onnx, largest_difference
-    from hawp_core.progress import log
+    from hawp_core.model.checkpoint import load_checkpoint
+    from hawp_core.model.onnx import TOLERANCE, export_onnx, largest_difference
+    from hawp_core.runtime.progress import log
 
     network, info = load_checkpoint(args.model, "cpu")
     export_onnx(

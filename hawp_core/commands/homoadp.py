@@ -7,16 +7,21 @@ from pathlib import Path
 
 import yaml
 
-from hawp_core import lineage
-from hawp_core import settings as configuration
 from hawp_core.commands import common
 from hawp_core.errors import UserError
-from hawp_core.files import write_text
+from hawp_core.runtime.devices import compute_options, device_name, threads
+from hawp_core.runtime.files import write_text
+from hawp_core.workflow.paths import label_file, shard_file
+from hawp_core.workflow.recipe import EXPORT_SETTINGS, KEY_LENGTH, Recipe, pick
+from hawp_core.workflow.settings import complete
 
 HELP = "label photographs by homographic adaptation"
+
+
 DESCRIPTION = """Label every photograph of a folder with a trained model. The labels, the data config of the next
 training and the record of how they were made are written to data-ssl/NAME/{KEY}-model-{EPOCH}.h5, .yaml and .log.
 Killed, the same command carries on after the last finished photograph; --batch-size and --shard change no label."""
+
 
 # What the recipe's users call the ways to label, and the setting export.labels.
 ARCHITECTURES = {"HAWP-heatmap": "heatmap", "HAWP-votes": "votes"}
@@ -69,25 +74,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_compute(parser)
 
 
-def shard_file(recipe: lineage.Recipe, shard: int, of: int) -> Path:
-    """Where a shard of an export lies until the shards are joined."""
-    return Path("data-ssl", recipe.name, f"{recipe.key}-shards", f"{shard:05d}-of-{of:05d}.h5")
-
-
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.checkpoint import load_checkpoint
-    from hawp_core.export import work_folder
-    from hawp_core.manifest import Manifest, fingerprint
-    from hawp_core.progress import log
-    from hawp_core.resume import lease, stop_on_signal
+    from hawp_core.data.photographs.manifest import Manifest, fingerprint
+    from hawp_core.labelling.shards import work_folder
+    from hawp_core.model.checkpoint import load_checkpoint
+    from hawp_core.runtime.lease import lease
+    from hawp_core.runtime.progress import log
+    from hawp_core.runtime.signals import stop_on_signal
 
     settings, _ = common.load_settings(args.datacfg)
     if args.metarch:
         settings["export"]["labels"] = ARCHITECTURES[args.metarch]
     if args.min_score is not None:
         settings["export"]["min_score"] = args.min_score
-    settings = configuration.complete(settings, "command line")
+    settings = complete(settings, "command line")
     model = common.find_model(args)
     network, info = load_checkpoint(model, "cpu")
     if args.modelcfg:
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
         if args.shard:
             _label(args, settings, network, manifest, recipe, shard, of, stop)
             return
-        config = lineage.label_file(recipe.name, recipe.key, info["epoch"], ".yaml")
+        config = label_file(recipe.name, recipe.key, info["epoch"], ".yaml")
         if config.is_file() and config.with_suffix(".h5").is_file():
             log.info("%s is there: nothing to do", config.with_suffix(".h5"))
             return
@@ -116,7 +117,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check_model(path: Path, network, model: Path) -> None:
-    from hawp_core.network import Architecture
+    from hawp_core.model.architecture import Architecture
 
     wanted = Architecture.from_dict(common.load_settings(path)[0]["model"]).to_dict()
     for name, value in network.architecture.to_dict().items():
@@ -126,15 +127,15 @@ def _check_model(path: Path, network, model: Path) -> None:
             )
 
 
-def _recipe(settings: dict, info: dict, manifest, model: Path) -> lineage.Recipe:
-    from hawp_core.files import sha256
+def _recipe(settings: dict, info: dict, manifest, model: Path) -> Recipe:
+    from hawp_core.runtime.files import sha256
 
     made = info["recipe"]
-    key = made.get("key") or sha256(model)[: lineage.KEY_LENGTH]
+    key = made.get("key") or sha256(model)[:KEY_LENGTH]
     name = made.get("name") or model.stem
     places = {"epoch": info["epoch"], "model": str(model), "shapes": made.get("shapes")}
     inputs = {"model": key, "photographs": manifest.key}
-    return lineage.Recipe("export", lineage.pick(settings, lineage.EXPORT_SETTINGS), inputs, name, places)
+    return Recipe("export", pick(settings, EXPORT_SETTINGS), inputs, name, places)
 
 
 def _label(
@@ -142,19 +143,19 @@ def _label(
     settings: dict,
     network,
     manifest,
-    recipe: lineage.Recipe,
+    recipe: Recipe,
     shard: int,
     of: int,
     stop,
 ) -> bool:
     """Make a shard; whether there was anything to do."""
-    from hawp_core.adaptation import Adaptation
-    from hawp_core.export import export_shard
-    from hawp_core.labelling import Labeller
-    from hawp_core.network import fold_batch_norm
-    from hawp_core.progress import log
+    from hawp_core.labelling.homographic_adaptation import Adaptation
+    from hawp_core.labelling.labeller import Labeller
+    from hawp_core.labelling.shards import export_shard
+    from hawp_core.model.folding import fold_batch_norm
+    from hawp_core.runtime.progress import log
 
-    device, precision = common.compute_options(args, settings["compute"])
+    device, precision = compute_options(args, settings["compute"])
     memory = args.memory_gb or settings["compute"]["memory_gb"]
     path = shard_file(recipe, shard, of)
     if path.is_file():
@@ -177,8 +178,8 @@ def _label(
         last - first,
         key=recipe.key,
         seed=settings["seed"],
-        threads=common.threads(args, settings["compute"]),
-        device=f"{common.device_name(device)} ({str(precision).removeprefix('torch.')})",
+        threads=threads(args, settings["compute"]),
+        device=f"{device_name(device)} ({str(precision).removeprefix('torch.')})",
         stop=stop,
     )
     log.info(
@@ -190,16 +191,16 @@ def _label(
 
 
 def _gather(
-    args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: lineage.Recipe, model: Path, folder: str
+    args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: Recipe, model: Path, folder: str
 ) -> None:
     """Join the shards, which stay; what is needed to continue them goes."""
-    from hawp_core.export import gather, work_folder
-    from hawp_core.progress import log
-    from hawp_core.provenance import command_line, write_record
+    from hawp_core.labelling.shards import gather, work_folder
+    from hawp_core.runtime.progress import log
+    from hawp_core.workflow.record import command_line, write_record
 
     began = time.monotonic()
     labels, config, record = (
-        lineage.label_file(recipe.name, recipe.key, info["epoch"], suffix) for suffix in (".h5", ".yaml", ".log")
+        label_file(recipe.name, recipe.key, info["epoch"], suffix) for suffix in (".h5", ".yaml", ".log")
     )
     of = args.gather or 1
     parts = [shard_file(recipe, i, of) for i in range(of)]

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 HELP = "turn a published checkpoint (hawpv3-*.pth) into one of ours"
+
+
 DESCRIPTION = """Read a published state dict safely (weights only, no code runs), check every name and shape, and write
 it as a model that the other commands take."""
 
@@ -18,8 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.checkpoint import import_published, save_checkpoint
-    from hawp_core.progress import log
+    from hawp_core.model.checkpoint import import_published, save_checkpoint
+    from hawp_core.runtime.progress import log
 
     network = import_published(args.file)
     destination = args.dest or Path("exp-ssl", args.file.stem, "model-00000.pth")

@@ -6,10 +6,14 @@ from pathlib import Path
 
 from hawp_core.commands import common
 from hawp_core.errors import UserError
+from hawp_core.runtime.devices import compute_options
 
 HELP = "find the wireframes of images"
+
+
 DESCRIPTION = """Find the wireframes of images and write them in original pixels: drawn over the image (png, svg) or for
 programs (json, npz). An image that cannot be read is named at the end; the others are done all the same."""
+
 
 FORMATS = ("png", "svg", "json", "npz")
 
@@ -37,7 +41,7 @@ def collect(patterns: list[str]) -> list[tuple[Path, Path]]:
     Raises:
         UserError: a pattern that names nothing.
     """
-    from hawp_core.photographs import scan
+    from hawp_core.data.photographs.folder import scan
 
     found: dict[Path, Path] = {}
     for pattern in patterns:
@@ -56,12 +60,13 @@ def collect(patterns: list[str]) -> list[tuple[Path, Path]]:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core import settings as configuration
-    from hawp_core.decoding import Unreadable, read_gray
-    from hawp_core.prediction import load, save
-    from hawp_core.progress import bar, log
+    from hawp_core.data.photographs.decoding import Unreadable, read_gray
+    from hawp_core.model.parser import load
+    from hawp_core.report.formats import save
+    from hawp_core.runtime.progress import bar, log
+    from hawp_core.workflow.settings import complete
 
-    device, _ = common.compute_options(args, configuration.complete({})["compute"])
+    device, _ = compute_options(args, complete({})["compute"])
     model = load(common.find_model(args), device=str(device), threshold=args.threshold)
     files = collect(args.images)
     failures, lines = [], 0

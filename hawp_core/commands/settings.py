@@ -5,9 +5,11 @@ from pathlib import Path
 
 import yaml
 
-from hawp_core import settings as configuration
+from hawp_core.workflow.settings import load, table
 
 HELP = "list every setting with its meaning, or check a configuration"
+
+
 DESCRIPTION = (
     """Without a file, list every setting, its default and its meaning. With one, check it and print it complete."""
 )
@@ -21,9 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     if args.config:
-        print(yaml.safe_dump(configuration.load(args.config), sort_keys=False), end="")
+        print(yaml.safe_dump(load(args.config), sort_keys=False), end="")
         return
-    rows = configuration.table()
+    rows = table()
     width = max(len(name) for name, _, _ in rows)
     for name, default, description in rows:
         print(f"{name:<{width}}  {description} [{default}]")

@@ -5,11 +5,15 @@ import sys
 import time
 
 from hawp_core.commands import common
-from hawp_core.commands.lineage import duration
+from hawp_core.runtime.text import duration
+from hawp_core.workflow.settings import merged_settings
 
 HELP = "watch a run: what works, images done, images a second, time left"
+
+
 DESCRIPTION = """Show every step of a run: what works on it, images done of total, images a second, time left and the
 last metrics. Made for a second terminal, in the same folder as the run; it reads files only and disturbs nothing."""
+
 
 CLEAR = "\033[H\033[2J"
 
@@ -24,11 +28,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.planning import plan_run
-    from hawp_core.watching import activities
+    from hawp_core.workflow.planning import plan_run
+    from hawp_core.workflow.status import activities
 
     files, rounds = common.named_run(args)
-    chain = plan_run(common.merged_settings(files), rounds)
+    chain = plan_run(merged_settings(files), rounds)
     while True:
         found = list(activities(chain))
         print(f"{CLEAR if args.watch and sys.stdout.isatty() else ''}{table(found)}", flush=True)

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import yaml
 
-from hawp_core import lineage
 from hawp_core.commands import common
-from hawp_core.files import write_text
-from hawp_core.provenance import write_record
+from hawp_core.runtime.files import write_text
+from hawp_core.workflow.chain import shape_recipe
+from hawp_core.workflow.paths import shape_config
+from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.record import write_record
 
 HELP = "draw synthetic shapes with their wireframes"
+
+
 DESCRIPTION = """Draw the eight primitives with their labels, in shards, and write the data config that `hawp train`
 reads. Every image follows from (seed, split, primitive, index) alone: shards may be drawn anywhere, in any order."""
+
 
 # The splits under their names in the settings, and under those of the shapes module.
 SPLITS = {"train": "train", "validation": "val"}
@@ -35,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_log(parser)
 
 
-def shard_file(recipe: lineage.Recipe, split: str, shard: int, of: int) -> Path:
+def shard_file(recipe: Recipe, split: str, shard: int, of: int) -> Path:
     """Where a shard of shapes lies."""
     return Path("data-ssl", recipe.name, recipe.key, f"{split}-{shard:05d}-of-{of:05d}.h5")
 
@@ -43,7 +48,7 @@ def shard_file(recipe: lineage.Recipe, split: str, shard: int, of: int) -> Path:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     settings, planned = common.load_settings(args.config)
-    recipe = planned or lineage.shape_recipe(settings)
+    recipe = planned or shape_recipe(settings)
     common.check_expected(recipe, args.expect)
     if args.preview:
         _preview(args.preview, settings)
@@ -59,16 +64,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _preview(path: Path, settings: dict) -> None:
-    from hawp_core.overlay import preview_shapes, save_png
-    from hawp_core.progress import log
+    from hawp_core.report.drawing import save_png
+    from hawp_core.report.shape_sheet import preview_shapes
+    from hawp_core.runtime.progress import log
 
     save_png(path, preview_shapes(settings["seed"], settings["model"]["image_size"], 3))
     log.info("wrote %s", path)
 
 
-def _draw(recipe: lineage.Recipe, settings: dict, split: str, shard: int, of: int) -> int:
-    from hawp_core.progress import bar
-    from hawp_core.shapes import PRIMITIVES, synthesize
+def _draw(recipe: Recipe, settings: dict, split: str, shard: int, of: int) -> int:
+    from hawp_core.data.shapes.drawing import PRIMITIVES, synthesize
+    from hawp_core.runtime.progress import bar
 
     path = shard_file(recipe, split, shard, of)
     total = len(PRIMITIVES) * settings["shapes"][split]
@@ -89,11 +95,11 @@ def _draw(recipe: lineage.Recipe, settings: dict, split: str, shard: int, of: in
     return last - first
 
 
-def _write_config(recipe: lineage.Recipe, settings: dict, drawn: int, seconds: float) -> None:
+def _write_config(recipe: Recipe, settings: dict, drawn: int, seconds: float) -> None:
     """The data config, once every shard is there."""
-    from hawp_core.progress import log
+    from hawp_core.runtime.progress import log
 
-    config = lineage.shape_config(recipe.key)
+    config = shape_config(recipe.key)
     files = {
         split: [str(shard_file(recipe, split, i, of)) for i in range(of)]
         for split, of in recipe.places["shards"].items()

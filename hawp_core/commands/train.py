@@ -8,13 +8,19 @@ from pathlib import Path
 
 import yaml
 
-from hawp_core import launching, lineage
-from hawp_core import settings as configuration
 from hawp_core.commands import common
+from hawp_core.data.data_config import read_data_config
 from hawp_core.errors import UserError
-from hawp_core.files import replacing, write_text
+from hawp_core.runtime.devices import compute_options, device_name
+from hawp_core.runtime.files import replacing, write_text
+from hawp_core.training import launch
+from hawp_core.workflow.paths import trained_model
+from hawp_core.workflow.recipe import KEY_LENGTH, TRAIN_SETTINGS, Recipe, pick
+from hawp_core.workflow.settings import complete
 
 HELP = "train a wireframe network"
+
+
 DESCRIPTION = """Train on synthetic shapes or on labelled photographs, whichever the data config names. The model, its
 metrics and its lineage are written to exp-ssl/NAME/KEY/, where KEY is the digest of everything that changes the
 result. Killed or asked to stop (SIGTERM, SIGUSR1, Ctrl-C), the same command carries on from the last saved step."""
@@ -83,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
     data = read_data_config(args.datacfg)
     section = "synthetic" if data["kind"] == "shapes" else "real"
     _override(settings, section, args)
-    settings = configuration.complete(settings, "command line")
+    settings = complete(settings, "command line")
     name = args.name or (planned and planned.name)
     if not name:
         raise UserError("--name is missing: name the experiment, such as --name hawpv3-round0.")
@@ -98,28 +104,10 @@ def run(args: argparse.Namespace) -> None:
             f"--device {device} names one GPU, and --gpus {gpus} asks for several: use --device cuda, and choose them with "
             "CUDA_VISIBLE_DEVICES."
         )
-    if gpus > 1 and not launching.inside() and not lineage.trained_model(recipe).is_file():
-        launching.run_in_processes(args, gpus)
+    if gpus > 1 and not launch.inside() and not trained_model(recipe).is_file():
+        launch.run_in_processes(args, gpus)
     else:
         _train(args, settings, section, data, recipe)
-
-
-def read_data_config(path: Path) -> dict:
-    """A data config: kind, key, and where the data lies.
-
-    Raises:
-        UserError: not a data config.
-    """
-    data = configuration.read_yaml(path)
-    needed = {"shapes": ("key", "train", "validation"), "photographs": ("key", "labels", "folder", "shapes")}
-    kind = data.get("kind")
-    missing = [name for name in needed.get(kind, ()) if name not in data]
-    if kind not in needed or missing:
-        what = f"lacks '{missing[0]}'" if missing else f"has the kind {kind!r}"
-        raise UserError(
-            f"{path} is not a data config, it {what}: give a file written by hawp synthesize or hawp homoadp."
-        )
-    return data
 
 
 def _override(settings: dict, section: str, args: argparse.Namespace) -> None:
@@ -137,47 +125,48 @@ def _override(settings: dict, section: str, args: argparse.Namespace) -> None:
             raise UserError("this recipe starts from the previous round's model: give it with --pretrained FILE.")
 
 
-def _recipe(settings: dict, section: str, data: dict, name: str, args: argparse.Namespace) -> lineage.Recipe:
+def _recipe(settings: dict, section: str, data: dict, name: str, args: argparse.Namespace) -> Recipe:
     shapes = data["key"] if section == "synthetic" else read_data_config(Path(data["shapes"]))["key"]
     start = _start_key(args.pretrained) if args.pretrained else None
-    chosen = lineage.pick(settings, (*lineage.TRAIN_SETTINGS, f"train.{section}"))
+    chosen = pick(settings, (*TRAIN_SETTINGS, f"train.{section}"))
     places = {
         "data": str(args.datacfg),
         "shapes": str(args.datacfg if section == "synthetic" else data["shapes"]),
         "start": str(args.pretrained) if args.pretrained else None,
     }
-    return lineage.Recipe("train", chosen, {"data": data["key"], "shapes": shapes, "start": start}, name, places)
+    return Recipe("train", chosen, {"data": data["key"], "shapes": shapes, "start": start}, name, places)
 
 
 def _start_key(model: Path) -> str:
     """The key of the training that made `model`; of an imported model, the digest of its file."""
-    from hawp_core.checkpoint import load_checkpoint
-    from hawp_core.files import sha256
+    from hawp_core.model.checkpoint import load_checkpoint
+    from hawp_core.runtime.files import sha256
 
     _, info = load_checkpoint(model, "cpu")
-    return info["recipe"].get("key") or sha256(model)[: lineage.KEY_LENGTH]
+    return info["recipe"].get("key") or sha256(model)[:KEY_LENGTH]
 
 
-def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, recipe: lineage.Recipe) -> None:
+def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, recipe: Recipe) -> None:
     """Train unless the model is there, and let it appear under its name when all that belongs to it is written."""
-    from hawp_core import distributed
-    from hawp_core.progress import log
-    from hawp_core.provenance import record_file, write_record
-    from hawp_core.resume import lease, stop_on_signal
+    from hawp_core.runtime.lease import lease
+    from hawp_core.runtime.progress import log
+    from hawp_core.runtime.signals import stop_on_signal
+    from hawp_core.training import distributed
+    from hawp_core.workflow.record import record_file, write_record
 
-    device, precision = common.compute_options(args, settings["compute"])
-    model = lineage.trained_model(recipe)
+    device, precision = compute_options(args, settings["compute"])
+    model = trained_model(recipe)
     # A workflow that is killed before it has noted a finished model deletes it: this other name keeps it.
     kept = model.with_name(f".{model.name}")
     with stop_on_signal() as stop, distributed.joined(device), contextlib.ExitStack() as held:
-        launching.obey(stop)
+        launch.obey(stop)
         distributed.on_main(lambda: held.enter_context(lease(model.parent, stop=stop, say=log.info)))
         if distributed.on_main(model.is_file):
             log.info("%s is there: nothing to do", model)
             return
         if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
             trainer, images = _trainer(args, settings, section, data, recipe, device, precision, stop)
-            where = common.device_name(device)
+            where = device_name(device)
             where = where if distributed.world() == 1 else f"{distributed.world()} x {where}"
             log.info("%s %s: %d images on %s", recipe.name, recipe.key, images, where)
             config = model.parent / "model.yaml"
@@ -201,13 +190,15 @@ def _trainer(args, settings, section, data, recipe, device, precision, stop):
     """The trainer of a recipe, and the number of its images."""
     import torch
 
-    from hawp_core import distributed
-    from hawp_core.augment import REAL, SYNTHETIC
-    from hawp_core.checkpoint import load_checkpoint
-    from hawp_core.data import Loader
-    from hawp_core.network import Architecture, WireframeNetwork
-    from hawp_core.samples import ShapeSet
-    from hawp_core.training import Schedule, Trainer
+    from hawp_core.data.augmentation import REAL, SYNTHETIC
+    from hawp_core.data.loader import Loader
+    from hawp_core.data.shapes.dataset import ShapeSet
+    from hawp_core.model.architecture import Architecture
+    from hawp_core.model.checkpoint import load_checkpoint
+    from hawp_core.model.network import WireframeNetwork
+    from hawp_core.training import distributed
+    from hawp_core.training.schedule import Schedule
+    from hawp_core.training.trainer import Trainer
 
     architecture = Architecture.from_dict(settings["model"])
     schedule = Schedule.from_settings(settings, section)
@@ -238,7 +229,7 @@ def _trainer(args, settings, section, data, recipe, device, precision, stop):
         loader,
         ShapeSet([Path(file) for file in shapes["validation"]]),
         schedule,
-        lineage.trained_model(recipe).parent,
+        trained_model(recipe).parent,
         key=recipe.key,
         recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
         precision=precision,
@@ -251,8 +242,8 @@ def _trainer(args, settings, section, data, recipe, device, precision, stop):
 
 def _photographs(config: Path, data: dict, size: int, flips: int):
     """The labelled photographs that a data config names."""
-    from hawp_core.samples import PhotographSet
-    from hawp_core.wireframe import LabelFile
+    from hawp_core.data.label_file import LabelFile
+    from hawp_core.data.photographs.dataset import PhotographSet
 
     labels = LabelFile(data["labels"])
     if labels.about.get("export") != data["key"]:
@@ -260,7 +251,7 @@ def _photographs(config: Path, data: dict, size: int, flips: int):
             f"{data['labels']} holds the labels of {labels.about.get('export')}, and {config} promises {data['key']}: "
             "run the export again."
         )
-    cache = Path("data-ssl", "cache", f"{data['photographs'][: lineage.KEY_LENGTH]}-{size}.h5")
+    cache = Path("data-ssl", "cache", f"{data['photographs'][:KEY_LENGTH]}-{size}.h5")
     return PhotographSet(data["folder"], labels, size, flips, cache=cache)
 
 

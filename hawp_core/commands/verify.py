@@ -5,6 +5,8 @@ import argparse
 from hawp_core.errors import UserError
 
 HELP = "check every artifact's bytes against its record"
+
+
 DESCRIPTION = """Compare the SHA-256 of every model, label file and shard below exp-ssl/ and data-ssl/ with the one kept
 in its lineage record. Exits non-zero when a byte has changed or a file is gone."""
 
@@ -15,8 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.progress import bar, log
-    from hawp_core.store import faults, records
+    from hawp_core.runtime.progress import bar, log
+    from hawp_core.workflow.inventory import faults, records
 
     found = list(records())
     said: list[str] = []

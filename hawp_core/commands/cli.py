@@ -1,0 +1,106 @@
+"""hawp <command>: every step of the workflow by hand, and what looks at its results."""
+
+import argparse
+import errno
+import importlib
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+
+from hawp_core.errors import Interrupted, UserError
+from hawp_core.runtime.progress import start_logging
+from hawp_core.workflow.record import command_line
+
+DESCRIPTION = """Train your own wireframe parser without labels: synthetic shapes, homographic adaptation, training on
+the labels it finds, and again. `snakemake --profile profiles/local rounds=2` runs all of it; the commands below are its
+steps, and more."""
+
+
+COMMANDS = {
+    "synthesize": "synthesize",
+    "train": "train",
+    "homoadp": "homoadp",
+    "evaluate": "evaluate",
+    "predict": "predict",
+    "report": "report",
+    "plan": "plan",
+    "status": "status",
+    "lineage": "lineage",
+    "verify": "verify",
+    "import-checkpoint": "import_checkpoint",
+    "export-checkpoint": "export_checkpoint",
+    "export-onnx": "export_onnx",
+    "settings": "settings",
+}
+
+
+# Exit codes: a user's mistake as argparse has it; stopped by a signal, with the work saved (EX_TEMPFAIL: try again).
+MISTAKE, STOPPED, DEFECT = 2, 75, 70
+
+
+# What a full, read-only or forbidden disk answers: the user's to mend, wherever it is met.
+MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    parser = argparse.ArgumentParser(prog="hawp", description=DESCRIPTION)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, module_name in COMMANDS.items():
+        module = importlib.import_module(f"hawp_core.commands.{module_name}")
+        sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
+        module.configure(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    log = logging.getLogger("hawp")
+    threading.excepthook = _failed_in_the_background
+    try:
+        start_logging(getattr(args, "log", None), command_line())
+        args.run(args)
+    except (UserError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+            return 0
+        if isinstance(error, UserError) or error.errno in MACHINE_ERRORS:
+            log.error("hawp %s: %s", args.command, error if isinstance(error, UserError) else _sentence(error))
+            return MISTAKE
+        return _defect(args.command)
+    except (Interrupted, KeyboardInterrupt) as error:
+        log.error("hawp %s: %s", args.command, str(error) or "interrupted")
+        return STOPPED
+    except Exception:
+        return _defect(args.command)
+    return 0
+
+
+def _failed_in_the_background(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer, say: what the machine refuses is one line here as well, before the command itself ends."""
+    error = failure.exc_value
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        logging.getLogger("hawp").warning(_sentence(error))
+    else:
+        threading.__excepthook__(failure)
+
+
+def _sentence(error: OSError) -> str:
+    where = error.filename or "a file of the working folder"
+    reason = os.strerror(error.errno)
+    return f"{where} cannot be used ({reason}): mend that and run the same command again; what was finished is kept."
+
+
+def _defect(command: str) -> int:
+    what = traceback.format_exc()
+    logging.getLogger("hawp").error("hawp %s: this is a defect of the program, please report it:\n%s", command, what)
+    return DEFECT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

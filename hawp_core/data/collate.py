@@ -1,0 +1,114 @@
+"""Samples made ready and put together into batches.
+
+Workers read pixels and draw parameters; pixels change on the device.
+
+Shape legend: B images, S x S pixels, N junctions, M edges.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from hawp_core.data.augmentation import Augmentation, apply, line_heatmap, sample_geometry, transform_wireframe
+from hawp_core.data.batch import Batch
+from hawp_core.data.photometry import Photometry, sample_photometry
+from hawp_core.data.samples import SampleSet
+
+# First words of the keys of random generators; NumPy fills short keys with zeros, so keys must differ in front.
+ORDER_KEY, SAMPLE_KEY = 1, 2
+
+
+class Prepared(NamedTuple):
+    """A sample with everything drawn and its labels warped; only the pixels have not changed yet."""
+
+    image: np.ndarray
+    homography: np.ndarray
+    photometry: Photometry | None
+    junctions: np.ndarray
+    edges: np.ndarray
+    heatmap: np.ndarray
+    name: str
+
+
+def prepare(dataset: SampleSet, augmentation: Augmentation | None, key: Sequence[int], index: int) -> Prepared:
+    """Read sample `index` and draw its augmentation from `key` and the index."""
+    image, wireframe, flip, name = dataset.item(index)
+    rng = np.random.default_rng([SAMPLE_KEY, *key, index])
+    homography = sample_geometry(rng, augmentation, dataset.size, flip)
+    photometric = None if augmentation is None else augmentation.photometric
+    photometry = None if photometric is None else sample_photometry(rng, photometric, dataset.size)
+    junctions, edges = transform_wireframe(wireframe, homography, dataset.size)
+    heatmap = line_heatmap(junctions[edges], dataset.size)
+    return Prepared(image, homography, photometry, junctions, edges, heatmap, name)
+
+
+@dataclass
+class RawBatch:
+    """Samples put together, their pixels not yet augmented: cheap to send from a worker and to a device.
+
+    Attributes:
+        images: (B, 1, S, S) uint8 as stored.
+        homographies: (B, 3, 3) float64, image to augmented image.
+        photometries: one an image, or None.
+        margin: as in `Augmentation`.
+        junctions, junction_count, edges, edge_count, heatmap, names: as in `Batch`, already augmented.
+    """
+
+    images: torch.Tensor
+    homographies: torch.Tensor
+    photometries: list[Photometry] | None
+    margin: float
+    junctions: torch.Tensor
+    junction_count: torch.Tensor
+    edges: torch.Tensor
+    edge_count: torch.Tensor
+    heatmap: torch.Tensor
+    names: list[str]
+
+    @classmethod
+    def collate(cls, samples: Sequence[Prepared], margin: float) -> "RawBatch":
+        """Stack samples; lists are padded to the longest, and to one slot where all are empty."""
+        photometries = [sample.photometry for sample in samples]
+        junctions, junction_count = _padded([sample.junctions for sample in samples], np.float32)
+        edges, edge_count = _padded([sample.edges for sample in samples], np.int64)
+        return cls(
+            images=torch.from_numpy(np.stack([sample.image for sample in samples])[:, None]),
+            homographies=torch.from_numpy(np.stack([sample.homography for sample in samples])),
+            photometries=None if photometries[0] is None else photometries,
+            margin=margin,
+            junctions=junctions,
+            junction_count=junction_count,
+            edges=edges,
+            edge_count=edge_count,
+            heatmap=torch.from_numpy(np.stack([sample.heatmap for sample in samples])),
+            names=[sample.name for sample in samples],
+        )
+
+    def pin_memory(self) -> "RawBatch":
+        """The batch in page-locked memory; called by PyTorch's loader."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: v.pin_memory() for k, v in values.items() if isinstance(v, torch.Tensor)})
+
+    def to_batch(self, device: torch.device | str) -> Batch:
+        """Move the batch to `device` and augment its pixels there."""
+        images = self.images.to(device, non_blocking=True)
+        if self.photometries is None and bool((self.homographies == torch.eye(3, dtype=torch.float64)).all()):
+            images, valid = images / 255.0, torch.ones_like(images[:, 0])
+        else:
+            homographies = self.homographies.to(device, non_blocking=True)
+            images, valid = apply(images, homographies, self.photometries, self.margin)
+        labels = ("junctions", "junction_count", "edges", "edge_count", "heatmap")
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in labels}
+        return Batch(images=images, valid=valid, names=self.names, **moved)
+
+
+def _padded(rows: Sequence[np.ndarray], dtype: type) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, longest, 2) and the lengths (B,) int64."""
+    counts = [len(row) for row in rows]
+    padded = np.zeros((len(rows), max(*counts, 1), 2), dtype)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    return torch.from_numpy(padded), torch.tensor(counts)

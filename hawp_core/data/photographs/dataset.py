@@ -1,0 +1,139 @@
+"""Labelled photographs by index, decoded once into a cache.
+
+Shape legend: S x S pixels, I images.
+"""
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.photographs.decoding import read_gray
+from hawp_core.data.photographs.folder import resolve
+from hawp_core.data.samples import Sample
+from hawp_core.errors import UserError
+from hawp_core.runtime.files import replacing
+
+# How often each photograph is seen in an epoch, and mirrored how (see augment.flip_homography).
+FLIPS = {1: (0,), 2: (0, 1), 4: (0, 1, 2, 3)}
+
+
+# Photographs decoded at a time while a cache is built, and in how many threads; bounds what waits to be written.
+CACHE_BATCH, CACHE_THREADS = 64, 8
+
+
+class PhotographSet:
+    """Labelled photographs, read as squares of side `size`, each seen once for every mirroring.
+
+    Args:
+        folder: where the names of `labels` lead.
+        labels: wireframes in original pixels.
+        flips: 1, 2 (left-right) or 4 (left-right, top-bottom, both).
+        cache: file that keeps the resized photographs; built at once if it is missing or the photographs differ.
+
+    Raises:
+        UserError: no labelled photograph; or, when it is read, one that is missing or of another size than its labels.
+    """
+
+    def __init__(
+        self, folder: Path | str, labels: LabelFile, size: int, flips: int = 1, cache: Path | str | None = None
+    ) -> None:
+        if flips not in FLIPS:
+            raise ValueError(f"flips is {flips}, not one of {sorted(FLIPS)}")
+        if not len(labels):
+            raise UserError(f"{labels.path} labels no photograph: export labels from a folder of photographs first.")
+        self.folder, self.size = folder, size
+        self._labels, self._flips = labels, FLIPS[flips]
+        self._cache = None if cache is None else _PhotographCache(self, Path(cache))
+
+    def __len__(self) -> int:
+        return len(self._labels) * len(self._flips)
+
+    @property
+    def labels(self) -> LabelFile:
+        """The labels in original pixels."""
+        return self._labels
+
+    def item(self, index: int) -> Sample:
+        """Sample `index`; the mirrorings of a photograph follow one another."""
+        row, turn = divmod(index, len(self._flips))
+        image = self.read(row) if self._cache is None else self._cache.read(row)
+        wireframe = self._labels[row].resized(self.size, self.size)
+        return Sample(image, wireframe, self._flips[turn], self._labels.names[row])
+
+    def read(self, row: int) -> np.ndarray:
+        """Decode photograph `row`: (size, size) uint8."""
+        path = resolve(self.folder, self._labels.names[row])
+        image, found = read_gray(path, size=self.size)
+        labelled = self._labels[row]
+        if found != (labelled.width, labelled.height):
+            raise UserError(
+                f"{path} is {found[0]} x {found[1]} pixels, but {self._labels.path} was made from "
+                f"{labelled.width} x {labelled.height}: restore the photograph, or export the labels again."
+            )
+        return image
+
+
+class _PhotographCache:
+    """The resized photographs of a set, in one file mapped from the disk."""
+
+    def __init__(self, photographs: PhotographSet, path: Path) -> None:
+        self._path, self._pixels = path, None
+        key = self._key(photographs)
+        if not self._fits(key):
+            self._build(photographs, key)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_pixels": None}
+
+    @staticmethod
+    def _key(photographs: PhotographSet) -> str:
+        """Digest of what the pixels depend on; a photograph's content is known by its file's size and time."""
+        rows = []
+        for row, name in enumerate(photographs.labels.names):
+            path, wireframe = resolve(photographs.folder, name), photographs.labels[row]
+            try:
+                found = path.stat()
+            except OSError as error:
+                raise UserError(
+                    f"{path} is labelled but cannot be read ({error.strerror}): restore it, or export the labels again."
+                ) from error
+            rows.append([name, found.st_size, found.st_mtime_ns, wireframe.width, wireframe.height])
+        return hashlib.sha256(json.dumps([photographs.size, rows]).encode()).hexdigest()
+
+    def _fits(self, key: str) -> bool:
+        try:
+            with h5py.File(self._path, "r") as file:
+                return file.attrs["key"] == key
+        except (OSError, KeyError):
+            return False
+
+    def _build(self, photographs: PhotographSet, key: str) -> None:
+        rows = range(len(photographs.labels))
+        shape = (len(rows), photographs.size, photographs.size)
+        with (
+            replacing(self._path) as temporary,
+            h5py.File(temporary, "w") as file,
+            # Decoding releases the interpreter lock.
+            ThreadPoolExecutor(min(CACHE_THREADS, os.cpu_count() or 1)) as threads,
+            tqdm(total=len(rows), desc="photographs", delay=2) as bar,
+        ):
+            images = file.create_dataset("images", shape, np.uint8)
+            for start in range(0, len(rows), CACHE_BATCH):
+                batch = rows[start : start + CACHE_BATCH]
+                images[batch.start : batch.stop] = np.stack(list(threads.map(photographs.read, batch)))
+                bar.update(len(batch))
+            file.attrs["key"] = key
+
+    def read(self, row: int) -> np.ndarray:
+        if self._pixels is None:
+            with h5py.File(self._path, "r") as file:
+                images = file["images"]
+                self._pixels = np.memmap(self._path, np.uint8, "r", images.id.get_offset(), images.shape)
+        return np.array(self._pixels[row])

@@ -1,0 +1,172 @@
+"""Which photographs there are in a folder.
+
+A photograph is named by its path relative to its folder, '/' between parts.
+"""
+
+import heapq
+import importlib.util
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from hawp_core.errors import UserError
+from hawp_core.runtime.text import shown
+
+EXTENSIONS = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
+
+
+_ENDINGS = tuple(f".{extension}" for extension in EXTENSIONS)
+
+
+# The photographs with straight edges or plain objects among what scikit-image 0.25 and 0.26 install: no microscopy,
+# no test chart, no scan, no texture without lines. They are read where they lie and never copied.
+BUNDLED: tuple[str, ...] = (
+    "astronaut.png",
+    "brick.png",
+    "camera.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+    "rocket.jpg",
+    "text.png",
+)
+
+
+class Photograph(NamedTuple):
+    """A file in the folder: its relative name, bytes, and modification time."""
+
+    name: str
+    size: int
+    mtime_ns: int
+
+
+class Rejected(NamedTuple):
+    """A file that looks like a photograph and cannot be one; unprintable parts of its name are escaped."""
+
+    name: str
+    reason: str
+
+
+def bundled_folder() -> Path:
+    """The folder of images inside the installed scikit-image; nothing is downloaded, scikit-image is not imported.
+
+    Raises:
+        UserError: scikit-image is not installed.
+    """
+    found = importlib.util.find_spec("skimage")
+    if found is None:
+        raise UserError("'bundled' photographs come with scikit-image, which is not installed: install scikit-image.")
+    return Path(found.submodule_search_locations[0]) / "data"
+
+
+def locate(folder: Path | str) -> Path:
+    """The folder meant: the string "bundled" is scikit-image's; a folder of that name is given as ./bundled."""
+    return bundled_folder() if folder == "bundled" else Path(folder)
+
+
+def scan(folder: Path | str) -> list[Photograph]:
+    """The photographs in a folder and below, sorted by name; see `survey`."""
+    return survey(folder)[0]
+
+
+def survey(folder: Path | str) -> tuple[list[Photograph], list[Rejected]]:
+    """The photographs in a folder and below, sorted by name, and the files that look like some but cannot be used.
+
+    Hidden files and folders are left out. Links are followed; a folder reached twice counts once, under its real
+    name, so that loops end, and a link to a folder that contains `folder` is not followed.
+
+    Raises:
+        UserError: `folder` is missing, a file, cannot be listed, or holds no photograph.
+    """
+    root = locate(folder)
+    if not os.path.isdir(root):
+        fault = "is a file, not a folder" if os.path.exists(root) else "does not exist or cannot be reached"
+        raise UserError(
+            f"{shown(root)} {fault}: give a folder of photographs in photographs.folder or --images ({', '.join(EXTENSIONS)})."
+        )
+    files = _bundled_files(root) if folder == "bundled" else _walk(root)
+    photographs, rejected = [], []
+    for name, path in files:
+        reason, found = _examine(name, path)
+        if reason:
+            rejected.append(Rejected(shown(name), reason))
+        else:
+            photographs.append(Photograph(name, found.st_size, found.st_mtime_ns))
+    if not photographs:
+        refused = f" ({rejected[0].name}, for one, {rejected[0].reason})" if rejected else ""
+        raise UserError(
+            f"{shown(root)} holds no usable photograph{refused}: files ending in {', '.join(EXTENSIONS)} "
+            "are looked for, in its subfolders too."
+        )
+    return sorted(photographs), sorted(rejected)
+
+
+def _bundled_files(root: Path) -> Iterator[tuple[str, str]]:
+    for name in BUNDLED:
+        if not (root / name).is_file():
+            raise UserError(f"{root} lacks {name}: install scikit-image 0.25 or newer, or give your own folder.")
+        yield name, str(root / name)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, str]]:
+    """Name and path of every visible file with a photograph's extension: real folders first, then linked ones."""
+    real_root = os.path.realpath(root)
+    entered: set[str] = set()
+    linked = [""]
+    while linked:
+        waiting = [heapq.heappop(linked)]
+        while waiting:
+            inside = waiting.pop()
+            real = os.path.realpath(root / inside)
+            above = inside and os.path.commonpath([real, real_root]) == real
+            if above or real in entered:
+                continue
+            entered.add(real)
+            for item in _listed(root / inside):
+                name = f"{inside}/{item.name}" if inside else item.name
+                if item.name.startswith("."):
+                    continue
+                if item.is_dir(follow_symlinks=False):
+                    waiting.append(name)
+                elif item.is_symlink() and os.path.isdir(item.path):
+                    heapq.heappush(linked, name)
+                elif item.name.lower().endswith(_ENDINGS):
+                    yield name, item.path
+
+
+def _listed(folder: Path) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as items:
+            return list(items)
+    except OSError as error:
+        raise UserError(
+            f"{shown(folder)} cannot be listed ({error.strerror}): give permission to read it, or move it elsewhere."
+        ) from error
+
+
+def _examine(name: str, path: str) -> tuple[str, os.stat_result | None]:
+    """Why the file cannot be used ('' if it can), and its status."""
+    try:
+        name.encode("utf-8")
+        found = os.stat(path)
+    except UnicodeEncodeError:
+        return "its name is not valid UTF-8", None
+    except OSError as error:
+        return f"it cannot be reached: {error.strerror}", None
+    return ("" if stat.S_ISREG(found.st_mode) else "it is not a regular file"), found
+
+
+def resolve(folder: Path | str, name: str) -> Path:
+    """The path of the photograph `name` of `folder`.
+
+    Raises:
+        UserError: the name is empty, absolute, or leaves the folder by '..'.
+    """
+    parts = PurePosixPath(name)
+    if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\0" in name:
+        raise UserError(f"{shown(name)!r} is no path inside {shown(folder)}: name a photograph relative to the folder.")
+    return locate(folder) / name

@@ -1,0 +1,170 @@
+"""Homographic adaptation: many warped views of an image vote for its lines (HAWP section 4.4, SuperPoint section 5).
+
+Shape legend: B images, V views, S x S network input.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from hawp_core.geometry.homography import name_number, sample_homography
+from hawp_core.geometry.warping import warp_images
+from hawp_core.model.backbone import Prediction
+from hawp_core.model.detection import Detection, detect, detect_votes
+from hawp_core.model.network import WireframeNetwork
+
+# Of every five views one shows nothing from beyond the image's border (method: the first fifth).
+WHOLE_VIEW_SHARE = 5
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How an image is looked at before it is labelled; the fields are the settings of `export`, described there."""
+
+    labels: str = "heatmap"
+    views: int = 10
+    identity: bool = True
+    min_score: float = 0.75
+    min_votes: int = 10
+    border_margin: int = 3
+    min_counts: int = 3
+    border: str = "replicate"
+    zoom: str = "both"
+    junction_views: bool = False
+    patch_ratio: float = 0.85
+    perspective: float = 0.2
+    scale: float = 0.2
+    max_angle: float = 1.57
+
+
+def view_homographies(name: str, size: int, adaptation: Adaptation, seed: int) -> np.ndarray:
+    """The warped views of one image: (V, 3, 3) float64, image -> view, pixels.
+
+    Each view follows from (seed, image name, view number) alone, so that neither the division into jobs nor the
+    order of images nor the number of views changes it.
+    """
+    image_number = name_number(name)
+    views = []
+    for number in range(adaptation.views):
+        homography = sample_homography(
+            np.random.default_rng([seed, image_number, number]),
+            size,
+            size,
+            patch_ratio=adaptation.patch_ratio,
+            perspective=adaptation.perspective,
+            scale=adaptation.scale,
+            max_angle=adaptation.max_angle,
+            artifacts=number > adaptation.views // WHOLE_VIEW_SHARE,
+        )
+        enlarge = adaptation.zoom == "both" and number % 2 == 1
+        views.append(np.linalg.inv(homography) if enlarge else homography)
+    return np.stack(views) if views else np.empty((0, 3, 3))
+
+
+def _erode(mask: torch.Tensor, margin: int) -> torch.Tensor:
+    """Shrink the ones of a (B, 1, S, S) mask by `margin` pixels; the frame's own border erodes nothing."""
+    if margin == 0:
+        return mask
+    return -F.max_pool2d(-mask, 2 * margin + 1, stride=1, padding=margin)
+
+
+@torch.no_grad()
+def aggregate(
+    network: WireframeNetwork,
+    images: torch.Tensor,
+    prediction: Prediction,
+    homographies: torch.Tensor,
+    adaptation: Adaptation,
+    *,
+    chunk: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Mean line heatmap of the views, brought back to the images' frame.
+
+    A sum and a count are kept and views pass by in chunks, so memory does not grow with their number.
+
+    Args:
+        images: (B, 1, S, S) float32 in [0, 1].
+        prediction: the network's for `images`; with `identity` they are a view like the others.
+        homographies: (B, V, 3, 3) image -> view, pixels.
+        chunk: forward passes take at most this many warped images, but at least one of each image.
+
+    Returns:
+        heatmap (B, S, S), 0 where fewer than `min_counts` views look; count (B, S, S); and the mean junction
+        probability (B, 1, S/4, S/4), or None unless `junction_views`.
+    """
+    b, _, s, _ = images.shape
+    cells = s // 4
+    total, count = images.new_zeros(b, s, s), images.new_zeros(b, s, s)
+    junction_total, junction_count = images.new_zeros(b, 1, cells, cells), images.new_zeros(b, 1, cells, cells)
+    if adaptation.identity:
+        total += _heatmap(network, prediction)
+        count += 1
+        junction_total += _junction_map(prediction)
+        junction_count += 1
+    padding = "border" if adaptation.border == "replicate" else "zeros"
+    step = max(1, chunk // b)
+    for start in range(0, homographies.shape[1], step):
+        there = homographies[:, start : start + step].reshape(-1, 3, 3).double()
+        back = torch.linalg.inv(there)
+        v = len(there) // b
+        source = images.repeat_interleave(v, dim=0)
+        views = warp_images(source, there, padding=padding)
+        seen = _erode(warp_images(torch.ones_like(source), there, mode="nearest"), adaptation.border_margin)
+        seen_back = warp_images(seen, back, mode="nearest")
+        if adaptation.junction_views:
+            seen_by_view = network(views)
+            heat, location = _heatmap(network, seen_by_view), _junction_map(seen_by_view)
+            cell_back = _in_cells(back)
+            cell_seen = warp_images(seen[:, :, 1::4, 1::4], cell_back, mode="nearest")
+            junction_total += (warp_images(location, cell_back) * cell_seen).reshape(b, v, 1, cells, cells).sum(1)
+            junction_count += cell_seen.reshape(b, v, 1, cells, cells).sum(1)
+        else:
+            heat = network.line_heatmap(views)
+        heat_back = warp_images(heat[:, None], back)
+        if adaptation.border_margin:
+            heat_back = heat_back * seen_back
+        total += heat_back.reshape(b, v, s, s).sum(1)
+        count += seen_back.reshape(b, v, s, s).sum(1)
+    heatmap = torch.where(count >= adaptation.min_counts, total / count.clamp_min(1), 0.0)
+    return heatmap, count, junction_total / junction_count.clamp_min(1) if adaptation.junction_views else None
+
+
+def _heatmap(network: WireframeNetwork, prediction: Prediction) -> torch.Tensor:
+    return network.heatmap_logits(prediction.features).float().softmax(1)[:, 1]
+
+
+def _junction_map(prediction: Prediction) -> torch.Tensor:
+    return prediction.heads[-1][:, 5:7].float().softmax(1)[:, 1:]
+
+
+def _in_cells(homographies: torch.Tensor) -> torch.Tensor:
+    """Homographies (B, 3, 3) between pixels as homographies between grid cells; cell 0 is centred on pixel 1.5."""
+    to_pixels = homographies.new_tensor([[4, 0, 1.5], [0, 4, 1.5], [0, 0, 1]])
+    return torch.linalg.inv(to_pixels) @ homographies @ to_pixels
+
+
+@torch.no_grad()
+def label(
+    network: WireframeNetwork, images: torch.Tensor, homographies: torch.Tensor, adaptation: Adaptation, *, chunk: int
+) -> list[Detection]:
+    """Wireframes of images by homographic adaptation, or by votes of the field in one pass.
+
+    Args: as `aggregate`.
+
+    Returns: one detection an image, in network input pixels.
+    """
+    if adaptation.labels == "votes":
+        return detect_votes(network, images, min_votes=adaptation.min_votes)
+    # The one pass over the images themselves serves as their identity view and for the detection.
+    prediction = network(images)
+    heatmap, _, junctions = aggregate(network, images, prediction, homographies, adaptation, chunk=chunk)
+    return detect(
+        network,
+        images,
+        prediction=prediction,
+        heatmap=heatmap,
+        min_score=adaptation.min_score,
+        junction_map=junctions,
+    )

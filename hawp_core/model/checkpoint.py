@@ -1,0 +1,206 @@
+"""Network weights on disk: our own checkpoints, which say what they are, the state of an unfinished training, and the
+published plain state dicts.
+
+Files are read with `torch.load(weights_only=True)` and nothing else: a checkpoint from a stranger runs no code.
+"""
+
+import io
+import json
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from hawp_core.errors import UserError
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.files import replacing
+
+CHECKPOINT_FORMAT = "hawp-rounds checkpoint 1"
+
+
+STATE_FORMAT = "hawp-rounds training state 1"
+
+
+# Names listed in a message before "and N more".
+_NAMED = 3
+
+
+def save_checkpoint(path: Path | str, network: WireframeNetwork, *, epoch: int, recipe: dict) -> None:
+    """Write the weights with the architecture and recipe they were made with, whole or not at all.
+
+    Args:
+        epoch: epochs of training behind the weights.
+        recipe: JSON-serialisable settings of the training.
+
+    Raises:
+        UserError: the file cannot be written.
+        ValueError: a folded copy of a network, whose state is not a checkpoint's.
+        TypeError: a recipe that is not JSON.
+    """
+    content = {
+        "format": CHECKPOINT_FORMAT,
+        "architecture": network.architecture.to_dict(),
+        "epoch": int(epoch),
+        "recipe": json.loads(json.dumps(recipe)),
+        "state": _plain_state(network),
+    }
+    _write(path, content)
+
+
+def load_checkpoint(
+    path: Path | str, device: torch.device | str = "cpu", expect: Architecture | None = None
+) -> tuple[WireframeNetwork, dict]:
+    """Read a checkpoint of `save_checkpoint`.
+
+    Args:
+        expect: the architecture that the caller is about to use, if it has one.
+
+    Returns:
+        the network on `device`, in evaluation mode, and its `architecture`, `epoch` and `recipe`.
+
+    Raises:
+        UserError: missing, damaged or of another kind, or made with another architecture than expected.
+    """
+    content = _read(path)
+    found = content.get("format")
+    if found != CHECKPOINT_FORMAT:
+        remedy = "run hawp import-checkpoint on it first" if "backbone.conv1.weight" in content else "make it again"
+        raise UserError(
+            f"{path} has the checkpoint format {found!r}, and this version reads {CHECKPOINT_FORMAT!r}: {remedy}."
+        )
+    info = {name: content.get(name) for name in ("architecture", "epoch", "recipe")}
+    if not isinstance(info["architecture"], dict) or not isinstance(content.get("state"), dict):
+        raise UserError(f"{path} lacks its architecture or its weights: it is damaged; train or copy it again.")
+    try:
+        architecture = Architecture.from_dict(info["architecture"])
+    except UserError as error:
+        raise UserError(f"{path} was made by another version of hawp-rounds ({error}): use that one.") from error
+    if expect is not None:
+        _compare(path, architecture, expect)
+    return _network(path, architecture, content["state"]).to(device), info
+
+
+def save_state(path: Path | str, state: dict) -> None:
+    """Write what a training needs to carry on (tensors and plain values in dictionaries), whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    _write(path, {"format": STATE_FORMAT, **state})
+
+
+def load_state(path: Path | str) -> dict:
+    """Read a file of `save_state`; tensors come to the host.
+
+    Raises:
+        UserError: missing, damaged or of another kind.
+    """
+    state = _read(path)
+    if state.pop("format", None) != STATE_FORMAT:
+        raise UserError(f"{path} is no state of a training of this version: move it away to begin anew.")
+    return state
+
+
+def import_published(path: Path | str) -> WireframeNetwork:
+    """Read a published state dict (`hawpv3-*.pth`) into the published architecture, in evaluation mode.
+
+    Raises:
+        UserError: missing or damaged, or tensors missing, unexpected or of another shape.
+    """
+    content = _read(path)
+    if content.get("format") == CHECKPOINT_FORMAT:
+        raise UserError(f"{path} is a checkpoint of hawp-rounds already: use it as it is.")
+    return _network(path, Architecture(), content)
+
+
+def export_published(network: WireframeNetwork, path: Path | str) -> None:
+    """Write the plain state dict that the reference implementation loads, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+        ValueError: a folded copy of a network, whose state is not a checkpoint's.
+    """
+    _write(path, _plain_state(network))
+
+
+def _plain_state(network: WireframeNetwork) -> OrderedDict:
+    """The weights on the host in plain layout, whatever the network's device and memory format."""
+    state = OrderedDict((name, value.detach().cpu().contiguous()) for name, value in network.state_dict().items())
+    if "backbone.bn1.weight" not in state:
+        raise ValueError("a folded network cannot be saved: save the network that it was folded from")
+    return state
+
+
+def _write(path: Path | str, content: dict) -> None:
+    # By way of memory: PyTorch's own writer hides from its caller that the disk is full.
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    # The view is let go before an error leaves: some Pythons (3.12.1) crash when they collect it with the error.
+    with replacing(path) as temporary, packed.getbuffer() as view, open(temporary, "wb") as stream:
+        stream.write(view)
+
+
+def _read(path: Path | str) -> dict:
+    """The dictionary in a file of `torch.save`, without running code."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: give an existing checkpoint file.")
+    try:
+        # PyTorch skips the check sums that it wrote into its archives; a flipped bit would pass as a weight.
+        damaged = zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip()
+        if damaged:
+            raise zipfile.BadZipFile(damaged)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}): give a readable file.") from error
+    except Exception as error:  # unpicklers fail on foreign bytes in every way there is
+        raise UserError(
+            f"{path} is no checkpoint that can be read safely (it is cut short, damaged or holds more than weights): "
+            "copy or make it again, or get it from a source that you trust."
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}, not a checkpoint: give a file of network weights.")
+    return content
+
+
+def _network(path: Path | str, architecture: Architecture, state: dict) -> WireframeNetwork:
+    """A network with `state`, every name and shape checked."""
+    network = WireframeNetwork(architecture)
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in state]
+    unexpected = [str(name) for name in state if name not in wanted]
+    differing = [name for name in wanted if name in state and _shape(state[name]) != _shape(wanted[name])]
+    shapes = [f"{name} ({_shape(state[name])} instead of {_shape(wanted[name])})" for name in differing]
+    problems = [
+        f"{len(names)} {kind}: {', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' * (len(names) > _NAMED)}"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if names
+    ]
+    if problems:
+        raise UserError(
+            f"{path} does not hold the {len(wanted)} tensors of this network ({'; '.join(problems)}): "
+            "give weights of HAWPv3 with this architecture."
+        )
+    broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if broken:
+        raise UserError(f"{path} holds values that are not finite ({broken[0]}): its training diverged; use another.")
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def _shape(value: object) -> tuple | str:
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def _compare(path: Path | str, found: Architecture, expected: Architecture) -> None:
+    found_values, expected_values = found.to_dict(), expected.to_dict()
+    names = [name for name in found_values if found_values[name] != expected_values[name]]
+    if names:
+        made = ", ".join(f"{name} {found_values[name]}" for name in names)
+        asked = ", ".join(f"{name} {expected_values[name]}" for name in names)
+        raise UserError(
+            f"{path} was made with model {made}, and the configuration says {asked}: "
+            "change the configuration back, or train a network of your own with it."
+        )

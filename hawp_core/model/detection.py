@@ -1,0 +1,180 @@
+"""From the network's maps to wireframes: candidates are verified, scored and sorted.
+
+Everything is batched: images differ only by an index in flat lists, and the host waits for the device where the number
+of lines must be known, not once an image. Source: HAWPv3 (arXiv 2210.12971), inference with the line heatmap.
+
+Shape legend: B images, H x W input pixels, h x w grid, K junction slots, P proposals, L lines in a flat list.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hawp_core.geometry.wireframe import Wireframe
+from hawp_core.model.architecture import STRIDE
+from hawp_core.model.attraction_field import decode
+from hawp_core.model.backbone import Prediction
+from hawp_core.model.binding import bind, pair_codes, propose_junctions
+from hawp_core.model.line_scores import heatmap_scores, refine_heatmap
+from hawp_core.model.network import WireframeNetwork
+
+_VERIFIED_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What was found in one image; tensors on the host, coordinates in input pixels.
+
+    Attributes:
+        junctions: (N, 2) x, y of every junction, also of those that no line uses.
+        junction_scores: (N,) probability, descending.
+        lines: (M, 4) x1, y1, x2, y2.
+        edges: (M, 2) int64, the junctions of each line, the smaller first, no pair twice.
+        scores: (M,) in [0, 1].
+        input_size: width and height of the network's input.
+    """
+
+    junctions: torch.Tensor
+    junction_scores: torch.Tensor
+    lines: torch.Tensor
+    edges: torch.Tensor
+    scores: torch.Tensor
+    input_size: tuple[int, int]
+
+    def to_wireframe(self, width: int, height: int) -> Wireframe:
+        """The wireframe in the original image of `width` x `height` pixels, without junctions that no line uses.
+
+        Junctions beyond the image's edge (at most half a grid cell) move onto it.
+        """
+        found = Wireframe(
+            self.junctions.numpy(), self.edges.numpy(), self.scores.numpy(), *self.input_size
+        ).without_lone_junctions()
+        scaled = found.resized(width, height)
+        inside = np.clip(scaled.junctions, -0.5, (width - 0.5, height - 0.5))
+        return Wireframe(inside, scaled.edges, scaled.scores, width, height)
+
+
+@torch.no_grad()
+def detect(
+    network: WireframeNetwork,
+    images: torch.Tensor,
+    *,
+    prediction: Prediction | None = None,
+    heatmap: torch.Tensor | None = None,
+    junction_map: torch.Tensor | None = None,
+    min_score: float = 0.75,
+) -> list[Detection]:
+    """Wireframes of a batch of images, each independent of the others.
+
+    Args:
+        network: in evaluation mode; a folded copy gives the same results faster.
+        images: (B, 1, H, W) in [0, 1].
+        prediction: the network's for `images`, where it is known already.
+        heatmap: (B, H, W) line probabilities, for instance averaged over warped views; the network's own by default.
+        junction_map: (B, 1, h, w) junction probabilities, for instance averaged too; the network's own by default.
+        min_score: keep lines with sqrt(verification * heatmap score) above this.
+    """
+    architecture = network.architecture
+    prediction = prediction or network(images)
+    if heatmap is None:
+        heatmap = network.heatmap_logits(prediction.features).float().softmax(dim=1)[:, 1]
+    heatmap = refine_heatmap(heatmap)
+    junctions, junction_scores, valid = _junctions(network, prediction, architecture.max_junctions, junction_map)
+    proposals = _proposals(network, prediction, residual=architecture.residual)
+    image_index, pair, proposal = bind(proposals, junctions, valid, architecture.binding_distance2)
+
+    # A verification score is at most 1, so what the heatmap alone rules out needs no verification.
+    heat = heatmap_scores(heatmap, image_index, _lines(junctions, image_index, pair) * STRIDE)
+    kept = (heat.sqrt() > min_score).nonzero().squeeze(1)
+    image_index, pair, proposal, heat = image_index[kept], pair[kept], proposal[kept], heat[kept]
+
+    adjusted, initial = _lines(junctions, image_index, pair), proposals[image_index, proposal]
+    scores = (_verification(network, prediction, adjusted, initial, image_index) * heat).sqrt()
+    kept = (scores > min_score).nonzero().squeeze(1)
+    size = (images.shape[3], images.shape[2])
+    return _split(junctions, junction_scores, valid, image_index[kept], pair[kept], scores[kept], size)
+
+
+@torch.no_grad()
+def detect_votes(
+    network: WireframeNetwork, images: torch.Tensor, *, min_votes: int = 10, max_junctions: int = 512
+) -> list[Detection]:
+    """Wireframes by counting: a junction pair's support is the number of grid points whose line binds to it.
+
+    One pass, without heatmap and verification. Source: ScaleLSD (arXiv 2506.09369).
+
+    Args:
+        network: in evaluation mode.
+        images: (B, 1, H, W) in [0, 1].
+        min_votes: least support of a line.
+        max_junctions: most junctions of an image.
+
+    Returns:
+        One detection an image; a line with v votes has the score v / (v + min_votes), so the least one has 0.5.
+    """
+    prediction = network(images)
+    junctions, junction_scores, valid = _junctions(network, prediction, max_junctions)
+    proposals = _proposals(network, prediction, residual=False)
+    codes = pair_codes(proposals, junctions, valid, network.architecture.binding_distance2)
+    slots = junctions.shape[1]
+    votes = codes.new_zeros(len(images), slots**2 + 1).scatter_add(1, codes, torch.ones_like(codes))[:, :-1]
+    image_index, code = (votes >= max(1, min_votes)).nonzero().unbind(1)
+    found = votes[image_index, code].to(junctions.dtype)
+    pair = torch.stack((code // slots, code % slots), dim=1)
+    size = (images.shape[3], images.shape[2])
+    return _split(junctions, junction_scores, valid, image_index, pair, found / (found + min_votes), size)
+
+
+def _junctions(
+    network: WireframeNetwork, prediction: Prediction, limit: int, location: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    scores = prediction.heads[-1].float()
+    if location is None:
+        location = scores[:, 5:7].softmax(dim=1)[:, 1:]
+    return propose_junctions(location, scores[:, 7:9].sigmoid() - 0.5, limit, network.architecture.junction_threshold)
+
+
+def _proposals(network: WireframeNetwork, prediction: Prediction, *, residual: bool) -> torch.Tensor:
+    """(B, P, 4) lines in grid units."""
+    angles, distance, uncertainty = prediction.heads[-1][:, :5].float().sigmoid().split((3, 1, 1), dim=1)
+    threshold = network.architecture.distance_threshold
+    return decode(angles, distance, uncertainty if residual else None, threshold).flatten(1, 3)
+
+
+def _lines(junctions: torch.Tensor, image_index: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:
+    """(L, 4) lines between the junctions of each pair."""
+    return junctions[image_index[:, None], pair].flatten(1)
+
+
+def _verification(
+    network: WireframeNetwork,
+    prediction: Prediction,
+    adjusted: torch.Tensor,
+    initial: torch.Tensor,
+    image_index: torch.Tensor,
+) -> torch.Tensor:
+    """(L,) probability that each line is one, in parts so that the hidden layers stay small."""
+    maps = network.line_features(prediction.features)
+    parts = zip(*(v.split(_VERIFIED_AT_ONCE) for v in (adjusted, initial, image_index)), strict=True)
+    return torch.cat([network.verify(maps, *part) for part in parts]).float().softmax(dim=1)[:, 1]
+
+
+def _split(
+    junctions: torch.Tensor,
+    junction_scores: torch.Tensor,
+    valid: torch.Tensor,
+    image_index: torch.Tensor,
+    pair: torch.Tensor,
+    scores: torch.Tensor,
+    input_size: tuple[int, int],
+) -> list[Detection]:
+    """Flat lists, ordered by image, to one detection an image, on the host."""
+    lines = _lines(junctions, image_index, pair) * STRIDE
+    line_counts = torch.bincount(image_index, minlength=len(junctions)).tolist()
+    lines, pair, scores = lines.cpu().split(line_counts), pair.cpu().split(line_counts), scores.cpu().split(line_counts)
+    points, junction_scores, counts = (junctions * STRIDE).cpu(), junction_scores.cpu(), valid.sum(1).tolist()
+    return [
+        Detection(points[i, :n], junction_scores[i, :n], lines[i], pair[i], scores[i], input_size)
+        for i, n in enumerate(counts)
+    ]

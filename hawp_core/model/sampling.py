@@ -1,0 +1,60 @@
+"""Reading maps between cells: at points of lines, and for every proposal of the grid at once.
+
+Shape legend: B images, h x w grid, C channels, L lines in a flat list, P lines of each image, T points along a line.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def sample(features: torch.Tensor, image_index: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Bilinear values of feature maps at the points of a flat list of lines.
+
+    Neighbours are clamped to the map but the weights keep the point's own position, as in the published network: left
+    of and above the outermost cells values are extrapolated, from the last column or row on they are zero.
+
+    Args:
+        features: (B, C, h, w).
+        image_index: (L,) int64, the image of each line.
+        points: (L, T, 2) x, y in cells (a grid point minus 0.5).
+
+    Returns:
+        (L, C, T), differentiable in `features`.
+    """
+    batch, channels, height, width = features.shape
+    x, y = points.unbind(-1)
+    x0, y0 = x.floor().clamp(0, width - 1), y.floor().clamp(0, height - 1)
+    x1, y1 = (x0 + 1).clamp(max=width - 1), (y0 + 1).clamp(max=height - 1)
+    first = image_index[:, None] * (height * width)
+    rows = features.permute(0, 2, 3, 1).reshape(batch * height * width, channels)
+
+    def weighted(column: torch.Tensor, row: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        place = first + row.long() * width + column.long()
+        return rows.index_select(0, place.flatten()) * weight.reshape(-1, 1)
+
+    values = weighted(x0, y0, (y1 - y) * (x1 - x)) + weighted(x0, y1, (y - y0) * (x1 - x))
+    values = values + weighted(x1, y0, (y1 - y) * (x - x0)) + weighted(x1, y1, (y - y0) * (x - x0))
+    return values.reshape(*x.shape, channels).transpose(1, 2)
+
+
+def sample_dense(features: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """`sample` for the same number of lines in every image: one fused kernel, for many lines and few channels.
+
+    Args:
+        features: (B, C, h, w).
+        points: (B, P, T, 2) x, y in cells, at least -1.
+
+    Returns:
+        (B, C, P, T), differentiable in `features`; equals `sample` up to the rounding of normalised coordinates
+        (about 1e-5 cells).
+    """
+    height, width = features.shape[-2:]
+    # One extrapolated column and row in front make ordinary interpolation do what `sample` does there.
+    column = 2 * features[..., :1] - features[..., 1:2]
+    features = torch.cat((column, features), dim=-1)
+    row = 2 * features[..., :1, :] - features[..., 1:2, :]
+    features = torch.cat((row, features), dim=-2)
+    size = points.new_tensor((width, height))
+    values = F.grid_sample(features, (points + 1) * (2 / size) - 1, padding_mode="border", align_corners=True)
+    inside = (points < size - 1).all(-1)
+    return values * inside[:, None]

@@ -1,0 +1,289 @@
+"""The drawings of the report: the chain of rounds, losses, validations, metrics by round, the cost of each step.
+
+Colours are those of Okabe and Ito (2008) where they tell things apart, and run from dark to light where they count
+rounds; no drawing depends on colour alone. Every drawing comes with its numbers as a table.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+import matplotlib
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.ticker import MaxNLocator
+
+from hawp_core.report.costs import Cost
+from hawp_core.report.rounds import Finished
+from hawp_core.training.history import read_metrics
+from hawp_core.workflow.paths import epochs
+from hawp_core.workflow.recipe import Recipe
+
+matplotlib.use("Agg")
+
+
+BLUE, VERMILION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#595959"
+
+
+MARKERS = "osD^vP*X"
+
+
+# Letters as outlines: the drawing looks the same wherever it is opened. The salt makes its bytes repeatable.
+STYLE = {
+    "svg.fonttype": "path", "svg.hashsalt": "hawp-rounds", "font.size": 10, "axes.grid": True, "grid.color": "#d9d9d9",
+    "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True,
+}  # fmt: skip
+
+
+# What a row of metrics holds beside losses.
+NOT_LOSSES = {"images_per_second", "waiting", "epoch", "step", "of", "lr"}
+
+
+STAGES = ("train", "export")  # whose times stand in the chain
+
+
+# Left edges of the boxes in the chain: measurement, training, labels.
+LEFT = (0.6, 3.6, 6.6)
+
+
+# Panels: title, key (of `report.rows`, of a row of metrics), factor.
+METRICS = (
+    ("sAP10 on shapes (points)", "sAP10", 1.0),
+    ("junction recall on shapes (%)", "junction_recall", 100.0),
+    ("lines an image", "lines_per_image", 1.0),
+    ("Rep-5 (structural)", "structural_rep5", 1.0),
+    ("Loc-5 (structural, px)", "structural_loc5", 1.0),
+    ("agreement with the round before", "agreement", 1.0),
+)
+
+
+VALIDATIONS = (
+    ("sAP10 (points)", "sAP10", 1.0), ("mAPJ (points)", "mAPJ", 1.0),
+    ("junction recall (%)", "junction_recall", 100.0), ("lines an image", "lines", 1.0),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing, what it shows in words, and its numbers."""
+
+    title: str
+    about: str
+    figure: Figure
+    heads: list[str]
+    rows: list[list[str]]
+
+    def svg(self) -> str:
+        """The drawing as SVG, with title and description for who does not see it."""
+        stream = io.StringIO()
+        with matplotlib.rc_context(STYLE):
+            self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Title": self.title})
+        text = stream.getvalue()
+        named = f'<title id="title">{escape(self.title)}</title><desc id="desc">{escape(self.about)}</desc>'
+        head, opening, rest = text.partition("<svg ")
+        attributes, _, body = rest.partition(">")
+        return f'{head}{opening}role="img" aria-labelledby="title desc" {attributes}>{named}{body}'
+
+
+def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height))
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.flat)
+
+
+def _shade(number: int, count: int) -> tuple:
+    """The colour of a round: dark blue first, towards ochre; never the palest, which would not show on white."""
+    return colormaps["cividis"](0.85 * number / max(1, count - 1))
+
+
+def _brief(seconds: float) -> str:
+    value, unit = _unit(seconds)
+    return f"{seconds / value:.3g} {unit}"
+
+
+def _unit(seconds: float) -> tuple[int, str]:
+    """The unit that suits a time: its seconds, and its name."""
+    return (1, "s") if seconds < 300 else (60, "min") if seconds < 5 * 3600 else (3600, "h")
+
+
+def _number(value: float | None, form: str = ".3g") -> str:
+    return "" if value is None else format(value, form)
+
+
+def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> Chart:
+    """Rounds from top to bottom; in each, measurement, training and labels, with keys, times and metrics."""
+    count = len(rounds)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.5, 1.5 * count + 1.3))
+        axes = figure.add_subplot()
+    axes.set(xlim=(0, 9.5), ylim=(-1.5 * count, 1.1))
+    axes.set_axis_off()
+    settings = shapes.settings["shapes"]
+    images = f"{8 * settings['train']} + {8 * settings['validation']} images"
+    _box(axes, LEFT[1], 0.5, GREY, ["synthetic shapes", shapes.key, images])
+    _arrow(axes, (LEFT[1] + 1.3, 0.06), (LEFT[1] + 1.3, -0.26))
+    taken = {(step.stage, step.round): f", in {_brief(step.seconds)}" for step in steps}
+    table = []
+    for row, each in enumerate(rounds):
+        y = -1.5 * row - 0.7
+        axes.text(0.05, y, f"round {row}", rotation=90, va="center", ha="left", fontweight="bold")
+        boxes = _boxes(each, {stage: taken.get((stage, row), "") for stage in STAGES})
+        for left, colour, lines in zip(LEFT, (GREEN, BLUE, VERMILION), boxes, strict=True):
+            _box(axes, left, y, colour, lines)
+        _arrow(axes, (LEFT[1] - 0.03, y), (LEFT[0] + 2.63, y))
+        _arrow(axes, (LEFT[1] + 2.63, y), (LEFT[2] - 0.03, y))
+        if row + 1 < count:
+            _arrow(axes, (LEFT[2] + 1.3, y - 0.44), (LEFT[1] + 2.0, y - 1.06))
+            if rounds[row + 1].train.inputs["start"]:
+                _arrow(axes, (LEFT[1] + 0.7, y - 0.44), (LEFT[1] + 0.7, y - 1.06), dashed=True)
+        table.append([str(row), *(": ".join((lines[1], lines[2])) for lines in boxes)])
+    about = (
+        f"Synthetic shapes lead to the training of round 0; the labels that a round's model gives to the photographs "
+        f"lead to the training of the next, up to round {count - 1}. Each model is measured."
+    )
+    return Chart("The chain of rounds", about, figure, ["round", "measurement", "training", "labels"], table)
+
+
+def _boxes(each: Finished, taken: dict[str, str]) -> list[list[str]]:
+    shapes, measured = each.evaluation.get("shapes", {}), each.measured()
+    lines = each.counts["lines"] / max(1, each.counts["images"])
+    repeated = measured.get("structural", {}).get("repeatability")
+    scores = f"sAP10 {_number(shapes.get('sAP10'), '.1f') or '?'}, Rep-5 {_number(repeated, '.3f') or 'undefined'}"
+    return [
+        ["measurement", each.evaluate.key, scores],
+        ["training", each.train.key, _counted(epochs(each.train), "epoch") + taken["train"]],
+        [
+            f"labels of {_counted(each.counts['images'], 'photograph')}", each.export.key,
+            f"{lines:.1f} lines an image{taken['export']}",
+        ],
+    ]  # fmt: skip
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _box(axes: Axes, left: float, middle: float, colour: str, lines: list[str]) -> None:
+    shape = FancyBboxPatch(
+        (left, middle - 0.42), 2.6, 0.84, "round,pad=0,rounding_size=0.08", fc="white", ec=colour, lw=2
+    )
+    axes.add_patch(shape)
+    for i, (line, style) in enumerate(zip(lines, ({"fontweight": "bold"}, {"family": "monospace"}, {}), strict=True)):
+        axes.text(left + 0.12, middle + 0.25 - 0.25 * i, line, va="center", fontsize=9, **style)
+
+
+def _arrow(axes: Axes, start: tuple, end: tuple, *, dashed: bool = False) -> None:
+    style = "--" if dashed else "-"
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=GREY, ls=style))
+
+
+def losses(rounds: Sequence[Finished]) -> Chart:
+    """Every loss over the epochs of every round's training."""
+    curves = {each.number: [row for row in read_metrics(each.metrics_file) if "loss" in row] for each in rounds}
+    names = dict.fromkeys(name for rows in curves.values() for row in rows for name in row if name not in NOT_LOSSES)
+    titles = ["loss", *(name for name in names if name != "loss"), "images_per_second"]
+    panels = [(title.replace("_", " "), title, 1.0) for title in titles]
+    count = {each.number: epochs(each.train) for each in rounds}
+    return _curves("Losses of every training", curves, panels, count)
+
+
+def validations(rounds: Sequence[Finished]) -> Chart:
+    """Metrics on held-out shapes after each epoch of every round's training."""
+    curves = {each.number: [row for row in read_metrics(each.metrics_file) if "sAP10" in row] for each in rounds}
+    count = {each.number: epochs(each.train) for each in rounds}
+    return _curves("Validation on held-out shapes", curves, VALIDATIONS, count)
+
+
+def _curves(title: str, curves: dict[int, list[dict]], panels: Sequence[tuple], total: dict[int, int]) -> Chart:
+    columns = 4 if len(panels) > 4 else 2
+    rows = -(-len(panels) // columns)
+    figure, axes = _figure(rows, columns, 11 if columns == 4 else 9, 2.4 * rows + 0.6)
+    for spare in axes[len(panels) :]:
+        spare.remove()
+    for (name, key, factor), panel in zip(panels, axes, strict=False):
+        for number, points in curves.items():
+            x = [total[number] * row["step"] / row["of"] for row in points]
+            y = [factor * row[key] for row in points]
+            panel.plot(
+                x, y, color=_shade(number, len(curves)), marker=MARKERS[number % len(MARKERS)], ms=3.5,
+                markevery=max(1, len(x) // 12), label=f"round {number}",
+            )  # fmt: skip
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("epoch")
+        panel.set_ylim(bottom=0)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 8), frameon=False)
+    keys = [(name, key, factor) for name, key, factor in panels]
+    last = [
+        [str(n), *(_number(factor * points[-1][key]) for _, key, factor in keys)]
+        for n, points in curves.items()
+        if points
+    ]
+    said = "; ".join(f"round {row[0]} ends with {panels[0][0]} {row[1]}" for row in last)
+    return Chart(
+        title,
+        f"{len(panels)} panels over epochs, a curve a round: {said}.",
+        figure,
+        ["after round", *(k[0] for k in keys)],
+        last,
+    )
+
+
+def metrics(table: list[dict]) -> Chart:
+    """Metrics by round; LSD as a dashed line where it was measured."""
+    *rounds, baseline = table
+    figure, axes = _figure(2, 3, 10.5, 5.8)
+    for (name, key, factor), panel in zip(METRICS, axes, strict=True):
+        points = [(int(row["round"]), factor * row[key]) for row in rounds if row[key] is not None]
+        panel.plot(*(zip(*points, strict=True) if points else ((), ())), color=BLUE, marker="o", label="model")
+        if baseline[key] is not None:
+            panel.axhline(factor * baseline[key], color=VERMILION, ls="--", label="LSD")
+            panel.legend(frameon=False, fontsize=9)
+        panel.set_title(name, fontsize=10)
+        panel.set_xlabel("round")
+        panel.set_xlim(-0.25, max(1, len(rounds) - 1) + 0.25)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        highest = max([y for _, y in points] + [factor * (baseline[key] or 0)])
+        panel.set_ylim(0, 1.15 * highest or 1)
+    rows = [
+        [row["round"], *(_number(None if row[key] is None else f * row[key]) for _, key, f in METRICS)] for row in table
+    ]
+    said = "; ".join(
+        f"{name} " + " to ".join(_number(factor * value) for value in dict.fromkeys((known[0], known[-1])))
+        for name, key, factor in METRICS
+        if (known := [row[key] for row in rounds if row[key] is not None])
+    )
+    about = f"Six panels over rounds. First to last round: {said}."
+    return Chart("Metrics by round, beside LSD", about, figure, ["round", *(name for name, _, _ in METRICS)], rows)
+
+
+def cost(steps: Sequence[Cost]) -> Chart:
+    """Runtime and memory of each step."""
+    figure, (time, memory) = _figure(1, 2, 10.5, 0.32 * len(steps) + 1.4)
+    places = range(len(steps))
+    value, unit = _unit(max(step.seconds for step in steps))
+    for panel, values, title in (
+        (time, [step.seconds / value for step in steps], f"runtime of all jobs together ({unit})"),
+        (memory, [step.memory for step in steps], "memory of the largest job (MB)"),
+    ):
+        bars = panel.barh(places, [v or 0 for v in values], color=BLUE if panel is time else GREEN, height=0.7)
+        labels = ["unknown" if v is None else format(v, ".3g" if panel is time else ".0f") for v in values]
+        panel.bar_label(bars, labels, padding=3, fontsize=8)
+        panel.set_title(title, fontsize=10)
+        panel.set_xlim(0, 1.15 * max(v or 0 for v in values) or 1)
+        panel.invert_yaxis()
+        panel.grid(visible=False, axis="y")
+    time.set_yticks(places, [step.title for step in steps])
+    memory.set_yticks(places, [""] * len(steps))
+    rows = [
+        [s.title, _number(s.jobs, "d"), f"{s.seconds:.0f}", _number(s.longest, ".0f"), _number(s.memory, ".0f")]
+        for s in steps
+    ]
+    longest = max(steps, key=lambda step: step.seconds)
+    about = f"{len(steps)} steps; the longest is '{longest.title}' with {_brief(longest.seconds)}."
+    heads = ["step", "jobs", "seconds", "seconds of the longest job", "memory (MB)"]
+    return Chart("Runtime and memory by step", about, figure, heads, rows)

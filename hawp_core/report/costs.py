@@ -1,0 +1,64 @@
+"""What each step of a run cost: time and memory, from its records and Snakemake's benchmark files."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hawp_core.report.rounds import Finished, record_of
+from hawp_core.workflow.recipe import Recipe
+
+# Which files hold the runtime and memory of a step's jobs, in logs/NAME/.
+BENCHMARKS = {
+    "synthesize": "{key}-*.benchmark.tsv",
+    "train": "train-{key}-*.benchmark.tsv",
+    "export": "export-{key}-*.benchmark.tsv",
+    "evaluate": "evaluate-*-{key}.benchmark.tsv",
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the jobs of one step took: seconds together and of the longest, memory (MB) of the largest; None: unknown."""
+
+    stage: str
+    round: int | None
+    jobs: int | None
+    seconds: float
+    longest: float | None
+    memory: float | None
+
+    @property
+    def title(self) -> str:
+        """Name of the step for a reader."""
+        names = {"synthesize": "draw shapes", "train": "train", "export": "label", "evaluate": "measure"}
+        return names[self.stage] + ("" if self.round is None else f", round {self.round}")
+
+
+def costs(shapes: Recipe, rounds: Sequence[Finished]) -> list[Cost]:
+    """What each step took, from the benchmark files of its jobs, or from its lineage record where they are gone."""
+    steps = [(shapes, None)]
+    steps += [(recipe, each.number) for each in rounds for recipe in (each.train, each.export, each.evaluate)]
+    return [cost for recipe, number in steps if (cost := _cost(recipe, number)) is not None]
+
+
+def _cost(recipe: Recipe, number: int | None) -> Cost | None:
+    jobs = [
+        job
+        for file in sorted(Path("logs", recipe.name).glob(BENCHMARKS[recipe.stage].format(key=recipe.key)))
+        for job in csv.DictReader(file.open(encoding="utf-8"), delimiter="\t")
+    ]
+    if not jobs:
+        seconds = record_of(recipe).get("seconds")
+        return None if seconds is None else Cost(recipe.stage, number, None, seconds, None, None)
+    seconds = [float(job["s"]) for job in jobs]
+    memory = [value for job in jobs if (value := _number(job["max_rss"])) is not None]
+    return Cost(recipe.stage, number, len(jobs), sum(seconds), max(seconds), max(memory, default=None))
+
+
+def _number(text: str) -> float | None:
+    """Snakemake writes NA for what it had no time to see."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,135 @@
+"""What a run has to tell: its finished rounds with their metrics and labels.
+
+Everything is read from what the steps left behind (recipes, lineage records, metrics, label files); nothing is measured
+anew but the agreement of two rounds' labels.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hawp_core.data.label_file import LabelFile
+from hawp_core.errors import UserError
+from hawp_core.evaluation.repeatability import THRESHOLD, repeatability
+from hawp_core.runtime.files import read_json
+from hawp_core.workflow.chain import Round
+from hawp_core.workflow.paths import artifact
+from hawp_core.workflow.recipe import Recipe, read_recipe
+from hawp_core.workflow.record import record_file
+
+# Photographs whose labels are compared between rounds; a mean over so many is known to about a hundredth.
+MOST_COMPARED = 2000
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A round whose model, labels and metrics are there.
+
+    Attributes:
+        number: 0 is the round on shapes.
+        train, export, evaluate: its recipes.
+        evaluation: content of `evaluation-KEY.json`.
+        counts: what the export reports: images, junctions, lines, rejected.
+        train_seconds: how long the training took, as its record has it.
+        agreement: photograph -> share of the lines that this round's labels and the previous round's have in common.
+    """
+
+    number: int
+    train: Recipe
+    export: Recipe
+    evaluate: Recipe
+    evaluation: dict
+    counts: dict
+    train_seconds: float | None
+    agreement: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def metrics_file(self) -> Path:
+        """Losses and validations of the training."""
+        return artifact(self.train).with_name("metrics.jsonl")
+
+    def measured(self, who: str = "model") -> dict:
+        """Repeatability of "model" or "LSD", as `evaluate_repeatability` gives it; empty where it was not measured."""
+        return self.evaluation.get("repeatability", {}).get(who, {})
+
+
+def planned(recipe: Recipe) -> tuple[Recipe, list[Round]]:
+    """The shapes and the rounds that a report's recipe names.
+
+    Raises:
+        UserError: one of their recipes is missing or altered.
+    """
+    shapes, *rest = [read_recipe(path) for path in recipe.places["recipes"]]
+    return shapes, [Round(i // 3, *rest[i : i + 3]) for i in range(0, len(rest), 3)]
+
+
+def finished(rounds: Sequence[Round]) -> list[Finished]:
+    """The rounds, from 0, of which everything is there, with the agreement of their labels.
+
+    Raises:
+        UserError: not one is, or a file is damaged.
+    """
+    found: list[Finished] = []
+    before: LabelFile | None = None
+    for each in rounds:
+        if not all(artifact(recipe).is_file() for recipe in (each.train, each.export, each.evaluate)):
+            break
+        records = {recipe.stage: record_of(recipe) for recipe in (each.train, each.export, each.evaluate)}
+        labels = LabelFile(artifact(each.export))
+        found.append(
+            Finished(
+                each.number, each.train, each.export, each.evaluate,
+                evaluation=read_json(artifact(each.evaluate)),
+                counts=records["export"].get("counts") or _counts(labels),
+                train_seconds=records["train"].get("seconds"),
+                agreement=agreement(before, labels, side(each.train)) if before else {},
+            )
+        )  # fmt: skip
+        before = labels
+    if not found:
+        raise UserError(
+            f"no round of {rounds[0].train.name.removesuffix('-round0')} is finished: run the workflow, such as "
+            "`snakemake --profile profiles/local`, and look with `hawp status`."
+        )
+    return found
+
+
+def side(train: Recipe) -> int:
+    """Side of the network's square input, pixels: what 5 pixels are measured in."""
+    return train.settings["model"]["image_size"]
+
+
+def record_of(recipe: Recipe) -> dict:
+    file = record_file(artifact(recipe))
+    return read_json(file) if file.is_file() else {}
+
+
+def _counts(labels: LabelFile) -> dict:
+    return {"images": len(labels), "lines": labels.line_count, "rejected": len(labels.about.get("rejected", []))}
+
+
+def chosen(names: Iterable[str], most: int) -> list[str]:
+    """At most `most` of the names: always the same ones, spread over all."""
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:most]
+
+
+def agreement(first: LabelFile, second: LabelFile, size: int) -> dict[str, float]:
+    """The share of lines that two label files have in common, by photograph.
+
+    A line is common to both when the other file has one within 5 pixels of the network's input (structural distance),
+    so the number means what repeatability means. Photographs without a line in either are left out.
+
+    Args:
+        size: side of the network's square input, pixels.
+    """
+    common = {}
+    for name in chosen(set(first.names) & set(second.names), MOST_COMPARED):
+        lines = [labels[name].resized(size, size).lines for labels in (first, second)]
+        share, _ = repeatability(*lines, np.eye(3), (size, size), THRESHOLD, "structural")
+        if not math.isnan(share):
+            common[name] = share
+    return common

@@ -1,0 +1,37 @@
+"""The report written: every figure as a picture and as a page with its numbers."""
+
+from pathlib import Path
+
+from hawp_core.workflow.recipe import Recipe
+
+
+def write_figures(folder: Path, shapes: Recipe, rounds: list, table: list[dict]) -> None:
+    """Write every figure as a picture and as a page with its numbers, and the table as CSV and as a page."""
+    from hawp_core.report import charts, galleries, pages
+    from hawp_core.report.costs import costs
+    from hawp_core.report.shape_sheet import shape_picture
+    from hawp_core.report.table import as_csv, readable
+    from hawp_core.runtime.files import replacing, write_text
+
+    about = "One row a round; the last row is OpenCV's LSD, which learns nothing, on the same photographs."
+    write_text(folder / "rounds.csv", as_csv(table))
+    write_text(folder / "rounds.html", pages.page("Rounds and the baseline LSD", about, pages.table(*readable(table))))
+    steps = costs(shapes, rounds)
+    drawn = {
+        "chain": charts.chain(shapes, rounds, steps),
+        "losses": charts.losses(rounds),
+        "validation": charts.validations(rounds),
+        "metrics": charts.metrics(table),
+        "cost": charts.cost(steps),
+    }
+    for name, chart in drawn.items():
+        svg = chart.svg()
+        write_text(folder / f"{name}.svg", svg)
+        parts = (pages.drawing(svg), pages.numbers(chart.heads, chart.rows))
+        write_text(folder / f"{name}.html", pages.page(chart.title, chart.about, *parts))
+    best, worst = galleries.galleries(rounds)
+    for name, picture in {"gallery-best": best, "gallery-worst": worst, "shapes": shape_picture(shapes)}.items():
+        with replacing(folder / f"{name}.png") as temporary:
+            temporary.write_bytes(picture.png)
+        page = pages.page(picture.title, picture.about, pages.picture(picture.png, picture.about))
+        write_text(folder / f"{name}.html", page)

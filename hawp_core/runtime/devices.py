@@ -1,0 +1,57 @@
+"""What computes: the device, its precision and the number of CPU threads."""
+
+import argparse
+import contextlib
+import ctypes
+import os
+
+from hawp_core.errors import UserError
+
+
+def compute_options(args: argparse.Namespace, compute: dict):
+    """(device, precision) chosen by the command line, then the configuration, then what the machine has.
+
+    Raises:
+        UserError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    wanted = getattr(args, "device", None) or compute["device"]
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {wanted} was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
+    keep_freed_memory()
+    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
+    if ":" in wanted:
+        if int(wanted.partition(":")[2]) >= torch.cuda.device_count():
+            raise UserError(
+                f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
+                "use --device cuda, or a lower number."
+            )
+        torch.cuda.set_device(device)
+    torch.set_num_threads(threads(args, compute))
+    precision = getattr(args, "precision", None) or compute["precision"]
+    if precision == "auto":
+        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return device, getattr(torch, precision)
+
+
+def threads(args: argparse.Namespace, compute: dict) -> int:
+    """CPU threads chosen by the command line, then the configuration, then what was granted."""
+    wanted = args.threads if getattr(args, "threads", None) is not None else compute["threads"]
+    return wanted or int(os.environ.get("HAWP_THREADS", 0)) or len(os.sched_getaffinity(0))
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed: it would return every large tensor to the system and fault it in again."""
+    mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD in malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def device_name(device) -> str:
+    """What computed: the GPU's name, or the processor."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

@@ -1,0 +1,133 @@
+"""Files that are whole or absent: written beside their place and renamed into it."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from hawp_core.errors import UserError
+
+TAIL = 65536  # bytes at the end of a file of JSON lines that hold its last rows
+
+
+@contextlib.contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; rename it to `path` when the block succeeds.
+
+    The bytes are on the disk before the name is, so a crash leaves either the old file or the new one.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        os.chmod(temporary, 0o666 & ~_umask())
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        # h5py reports a full disk without errno; its text names it.
+        if error.errno is None and "errno = 28" not in str(error):
+            raise
+        reason = os.strerror(error.errno or 28)
+        raise UserError(
+            f"{path} could not be written ({reason}): free space or permission in {path.parent}, "
+            "then run the same command again; nothing finished was lost."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: object) -> None:
+    """Write `value` as indented JSON with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path | str) -> dict:
+    """Read a JSON object.
+
+    Raises:
+        UserError: no such file, not JSON, or not an object.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): give an existing file.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}): delete it, or write it anew.") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds a {type(value).__name__}, not a JSON object: give a file that this tool wrote.")
+    return value
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"it holds {word}")
+
+
+def json_lines(content: bytes) -> list:
+    """The values of JSON lines, also behind check sums as in a journal; lines cut short or damaged are left out."""
+    values = []
+    for line in content.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            values.append(json.loads(line[line.index(b"{") :]))
+    return values
+
+
+def tail(path: Path) -> list:
+    """The last values of a file of JSON lines."""
+    if not path.is_file():
+        return []
+    with open(path, "rb") as stream:
+        stream.seek(max(0, path.stat().st_size - TAIL))
+        return json_lines(stream.read())
+
+
+def sha256(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_yaml(path: Path | str) -> dict:
+    """Read a YAML (or JSON) mapping.
+
+    Raises:
+        UserError: no such file, not YAML, or not a mapping.
+    """
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): give an existing configuration file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid YAML ({reason}): correct it there.") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds a {type(value).__name__}, not settings: write 'setting: value' lines.")
+    return value

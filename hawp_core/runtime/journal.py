@@ -1,0 +1,73 @@
+"""A journal of finished items: what was finished stays finished, whatever is killed."""
+
+import contextlib
+import json
+import os
+import zlib
+from pathlib import Path
+
+from hawp_core.errors import UserError
+
+
+class Journal:
+    """Append-only JSON lines, each with its checksum: what was finished stays finished, whatever is killed.
+
+    A line cut short by a kill or a full disk is dropped when the journal is opened again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.records: list[dict] = []
+        whole = 0
+        if path.exists():
+            data = path.read_bytes()
+            for line in data.splitlines(keepends=True):
+                record = _checked(line)
+                if record is None:
+                    break
+                self.records.append(record)
+                whole += len(line)
+            if whole < len(data):
+                os.truncate(path, whole)
+        self._stream = open(path, "ab")  # noqa: SIM115 (closed by close())
+        self._whole = whole
+
+    def extend(self, records: list[dict]) -> None:
+        """Add records; they are on the disk when this returns.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written; nothing earlier is lost.
+        """
+        bodies = [json.dumps(record, separators=(",", ":")) for record in records]
+        lines = "".join(f"{zlib.crc32(body.encode()):08x} {body}\n" for body in bodies).encode()
+        try:
+            self._stream.write(lines)
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, self._whole)
+            raise UserError(
+                f"{self.path} could not be written ({error.strerror}): free space or permission there, then run the "
+                f"same command again; {len(self.records)} finished images are kept."
+            ) from error
+        self._whole += len(lines)
+        self.records.extend(records)
+
+    def close(self) -> None:
+        """Close the file; the journal stays on the disk."""
+        with contextlib.suppress(OSError):
+            self._stream.close()
+
+
+def _checked(line: bytes) -> dict | None:
+    """The record of a whole, unaltered journal line; None otherwise."""
+    if not line.endswith(b"\n") or len(line) < 10:
+        return None
+    if line[:9] != f"{zlib.crc32(line[9:-1]):08x} ".encode():
+        return None
+    try:
+        return json.loads(line[9:-1])
+    except ValueError:
+        return None

@@ -1,0 +1,27 @@
+"""Quantities and names in words: durations, sizes, and text that fits into one line."""
+
+from pathlib import Path
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds."""
+    if seconds < 1:
+        return "< 1 s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its kind."""
+    return shown(str(error).strip().split("\n")[0].rstrip(".")) or type(error).__name__
+
+
+def shown(name: Path | str) -> str:
+    """A name for one line of text: line breaks, control characters and undecodable bytes are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
+
+
+def gigabytes(size: int) -> str:
+    """Bytes in a unit that suits them."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"

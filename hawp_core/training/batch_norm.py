@@ -1,0 +1,88 @@
+"""Batch normalisation over a batch whose images are spread over several processes.
+
+It gives what one process gives for the whole batch: outputs, gradients and running statistics, whatever the number of
+images in each process. PyTorch's SyncBatchNorm works on GPUs only, and cannot leave out a process without images.
+
+Shape legend: B images of this process, C channels, R processes.
+"""
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+CHANNELS = (1, -1, 1, 1)
+
+
+IMAGES_AND_PIXELS = (0, 2, 3)
+
+
+class GlobalBatchNorm2d(nn.BatchNorm2d):
+    """`BatchNorm2d` that in training takes mean and variance over all processes; its state has the same names.
+
+    Attributes:
+        counted: whether the images of this process belong to the batch. One that has none of a short last batch
+            goes through the motions with an image that does not count.
+    """
+
+    counted = True
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        y, mean, variance, count = _GlobalNorm.apply(x, self.weight, self.bias, self.eps, self.counted)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            # The running variance is the unbiased one, as in PyTorch's own.
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+            self.num_batches_tracked.add_(1)
+        return y
+
+
+def globalise(module: nn.Module) -> None:
+    """Make every batch normalisation inside `module` global, in place, keeping its parameters and buffers."""
+    for child in module.modules():
+        if type(child) is nn.BatchNorm2d:
+            # Another class on the same object: an optimiser or a state dict notices nothing.
+            child.__class__ = GlobalBatchNorm2d
+
+
+class _GlobalNorm(torch.autograd.Function):
+    """Normalise (B, C, H, W) by statistics of all processes; returns those too: mean (C,), variance (C,), count (1,)."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, eps, counted):
+        channels = x.shape[1]
+        own = weight.new_zeros(1 + 2 * channels)
+        if counted:
+            variance, mean = torch.var_mean(x.float(), IMAGES_AND_PIXELS, correction=0)
+            own = torch.cat([own.new_full((1,), x.numel() // channels), mean, variance])
+        everyone = own.new_empty(dist.get_world_size(), len(own))
+        dist.all_gather(list(everyone), own)
+        counts, means, variances = everyone.split([1, channels, channels], dim=1)
+        count = counts.sum(0)
+        share = counts / count
+        mean = (share * means).sum(0)
+        # Deviations from the common mean, not E[x^2] - mean^2, which would cancel in float32.
+        variance = (share * (variances + (means - mean) ** 2)).sum(0)
+        ctx.save_for_backward(x, weight, mean, torch.rsqrt(variance + eps), count)
+        ctx.counted = counted
+        ctx.mark_non_differentiable(mean, variance, count)
+        return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps), mean, variance, count
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad, *_):
+        x, weight, mean, inverse_std, count = ctx.saved_tensors
+        normal = (x.float() - mean.view(CHANNELS)) * inverse_std.view(CHANNELS)
+        wide = grad.float()
+        own = torch.stack([wide.sum(IMAGES_AND_PIXELS), (wide * normal).sum(IMAGES_AND_PIXELS)])
+        everyone = own.clone()
+        dist.all_reduce(everyone)
+        if ctx.counted:
+            # What moving x does to the common mean and variance, and by them to every image of the batch.
+            shift, stretch = (everyone / count).view(2, *CHANNELS)
+            wide = wide - torch.addcmul(shift, normal, stretch)
+        grad_x = wide * (weight * inverse_std).view(CHANNELS)
+        return grad_x.to(x.dtype), own[1], own[0], None, None

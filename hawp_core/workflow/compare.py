@@ -1,0 +1,76 @@
+"""Why two addresses differ: which setting, photograph or stage version."""
+
+from pathlib import Path
+
+from hawp_core.errors import UserError
+from hawp_core.workflow.recipe import KEY_LENGTH, Recipe, read_recipe
+
+
+def find_recipe(key: str) -> Recipe:
+    """The recipe with this key, or with a key that begins so.
+
+    Raises:
+        UserError: none, or several.
+    """
+    if not key or any(c not in "0123456789abcdef" for c in key):
+        raise UserError(f"{key!r} is not an address: give hexadecimal digits, as `hawp lineage` shows them.")
+    found = {path.stem.split("-")[1]: path for path in sorted(Path("recipes").glob(f"*/*-{key}*.json"))}
+    if len(found) != 1:
+        what = "no recipe" if not found else f"{len(found)} recipes"
+        raise UserError(f"{what} in recipes/ begin with {key!r}: give an address as `hawp lineage` shows it.")
+    return read_recipe(next(iter(found.values())))
+
+
+def differences(one: Recipe, other: Recipe) -> list[str]:
+    """Sentences that say what makes two recipes' keys differ, following their inputs upstream."""
+    if one.key == other.key:
+        return [f"{one.key} and {other.key} are the same."]
+    if one.stage != other.stage:
+        return [f"{one.key} is of the stage {one.stage}, {other.key} of {other.stage}."]
+    said = []
+    if one.version != other.version:
+        said.append(f"{one.stage}: stage version {one.version} -> {other.version}")
+    before, after = _flat(one.settings), _flat(other.settings)
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            said.append(f"{one.stage}: {name} {before.get(name, '(none)')} -> {after.get(name, '(none)')}")
+    for role in sorted({*one.inputs, *other.inputs}):
+        was, now = one.inputs.get(role), other.inputs.get(role)
+        if was != now:
+            said += _upstream(one.stage, role, was, now)
+    return list(dict.fromkeys(said))
+
+
+def _upstream(stage: str, role: str, was: str | None, now: str | None) -> list[str]:
+    if role == "photographs":
+        return _photographs(was, now)
+    if was is None or now is None:
+        return [f"{stage}: {role} {was or '(none)'} -> {now or '(none)'}"]
+    try:
+        return differences(find_recipe(was), find_recipe(now))
+    except UserError:
+        return [f"{stage}: {role} {was} -> {now}"]
+
+
+def _photographs(was: str, now: str) -> list[str]:
+    """Which photographs differ between two lists, where both are still there."""
+    from hawp_core.data.photographs.manifest import Manifest
+
+    files = [Path("recipes", f"photographs-{key[:KEY_LENGTH]}.jsonl") for key in (was, now)]
+    if not all(file.is_file() for file in files):
+        return [f"photographs: {was[:16]} -> {now[:16]}"]
+    before, after = ({e.name: e.sha256 for e in Manifest.read(file).entries} for file in files)
+    said = [f"photographs: {name!r} was removed" for name in sorted(before.keys() - after.keys())]
+    said += [f"photographs: {name!r} was added" for name in sorted(after.keys() - before.keys())]
+    changed = sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
+    return said + [f"photographs: {name!r} has another content" for name in changed]
+
+
+def _flat(settings: dict, prefix: str = "") -> dict:
+    flat = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

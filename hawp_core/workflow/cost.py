@@ -1,0 +1,217 @@
+"""What a run will cost before it begins: jobs, hours of GPU, disk.
+
+Numbers of images and jobs, and the sizes of pixels and of the published network, are exact; lines an image, and with
+them the size of labels, are typical values. Hours come from measured rates; where no GPU was measured, from the figures
+that were published with the method, and the text says so.
+
+Imports no torch: a dry run prints this.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+from tabulate import tabulate
+
+from hawp_core.errors import UserError
+from hawp_core.runtime.files import read_json
+from hawp_core.runtime.text import gigabytes
+from hawp_core.workflow.chain import Chain
+from hawp_core.workflow.paths import epochs
+from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.status import state
+
+RATES_FILE = Path(__file__).resolve().parent / "rates.json"
+
+
+# Bytes of the published network's weights, as float32: convolutions, and the layers that verify lines.
+CONVOLUTION_BYTES, VERIFICATION_BYTES = 35_546_524, 11_506_932
+
+
+# A training keeps weights and three moments (Adam with amsgrad), and has the last two states while it saves.
+STATE_COPIES = 4 * 2
+
+
+# 100 lines with 62 junctions, as homographic adaptation finds them on photographs, in a label file (an edge and a
+# score are 12 bytes, a junction is 8) and in the journal of an unfinished shard (JSON).
+LABEL_BYTES, JOURNAL_BYTES = 1_800, 5_500
+
+
+# What decides how fast a network is.
+SIZES = ("image_size", "width", "depth", "stacks")
+
+
+_RATE = {"type": "number", "minimum": 1e-6, "maximum": 1e9}
+
+
+# What the file of measured rates must hold: a row for each device and network.
+RATES_SCHEMA = {
+    "type": "object",
+    "required": ["rates"],
+    "properties": {"rates": {"type": "array", "items": {
+        "type": "object",
+        "required": ["device", "gpu", "measured", "network", "train_images_per_second", "export_images_per_second",
+                     "export_views", "date", "source"],
+        "properties": {
+            "device": {"type": "string"},
+            "gpu": {"type": "boolean"},
+            "measured": {"type": "boolean"},
+            "network": {"type": "object", "required": list(SIZES)},
+            "train_images_per_second": _RATE,
+            "export_images_per_second": _RATE,
+            "export_views": _RATE,
+            "date": {"type": "string"},
+            "source": {"type": "string"},
+        },
+    }}},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of all rounds.
+
+    Attributes:
+        jobs, left: jobs of the run, and those of them whose result is not there yet.
+        work: what is left, in words.
+        size: bytes that the jobs left will add.
+    """
+
+    name: str
+    jobs: int
+    left: int
+    work: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a run.
+
+    Attributes:
+        trained: images that pass through training, over all epochs.
+        views: forward passes of labelling and evaluation.
+        cache: bytes of the resized photographs that training reads.
+        temporary: bytes that one export and one training need beside, until they end.
+    """
+
+    title: str
+    stages: list[Stage]
+    trained: int
+    views: int
+    cache: int
+    temporary: int
+    network: dict
+
+
+def estimate(settings: dict, chain: Chain) -> Estimate:
+    """What is left of `chain`; a step that is begun counts as not begun."""
+    side, photographs = settings["model"]["image_size"], chain.rounds[0].export.places["photographs"]
+    rounds = len(chain.rounds)
+    drawn = 8 * (settings["shapes"]["train"] + settings["shapes"]["validation"])
+    shape_jobs = sum(chain.shapes.places["shards"].values()) + 1
+    shape_left = not _done(chain.shapes)
+    trainings = [each.train for each in chain.rounds if not _done(each.train)]
+    exports = [each.export for each in chain.rounds if not _done(each.export)]
+    evaluations = [each.evaluate for each in chain.rounds if not _done(each.evaluate)]
+    trained = sum(_images(recipe, settings, photographs) for recipe in trainings)
+    views = 1 if settings["export"]["labels"] == "votes" else settings["export"]["views"] + 1
+    looked_at = min(settings["evaluate"]["photographs"], photographs) * (1 + settings["evaluate"]["pairs"])
+    looked_at += 8 * settings["shapes"]["validation"]
+    shard_jobs = chain.rounds[0].export.places["shards"] + 1
+    weights = model_bytes(settings["model"])
+    learnt = any(each.train in trainings for each in chain.rounds[1:])
+    stages = [
+        Stage("synthesize", shape_jobs, shape_left * shape_jobs, f"{shape_left * drawn:,} shapes drawn",
+              shape_left * drawn * side * side),
+        Stage("train", rounds, len(trainings), f"{trained:,} images seen", len(trainings) * weights),
+        Stage("export", rounds * shard_jobs, len(exports) * shard_jobs, f"{len(exports) * photographs:,} photographs labelled",
+              len(exports) * photographs * LABEL_BYTES),
+        Stage("evaluate", rounds, len(evaluations), f"{len(evaluations) * looked_at:,} images detected", 0),
+        Stage("report", 1, int(bool(trainings or exports or evaluations)), "", 0),
+    ]  # fmt: skip
+    return Estimate(
+        title=f"{settings['name']}, rounds 0 to {rounds - 1}, {photographs:,} photographs",
+        stages=stages,
+        trained=trained,
+        views=len(exports) * photographs * views + len(evaluations) * looked_at,
+        cache=learnt * photographs * side * side,
+        temporary=bool(trainings) * STATE_COPIES * weights
+        + bool(exports) * photographs * (LABEL_BYTES + JOURNAL_BYTES),
+        network={name: settings["model"][name] for name in SIZES},
+    )
+
+
+def _done(recipe: Recipe) -> bool:
+    return state(recipe).word == "done"
+
+
+def _images(train: Recipe, settings: dict, photographs: int) -> int:
+    """Images that a training sees in all its epochs."""
+    stages = train.settings["train"]
+    once = photographs * stages["real"]["flips"] if "real" in stages else 8 * settings["shapes"]["train"]
+    return once * epochs(train)
+
+
+def model_bytes(model: dict) -> int:
+    """Bytes of a model's file: the published network's exactly, others by the scaling of their larger layers."""
+    convolutions = CONVOLUTION_BYTES * (model["width"] / 256) ** 2 * model["stacks"] / 2
+    return round(convolutions + VERIFICATION_BYTES * model["verification_width"] / 1024)
+
+
+def read_rates(path: Path = RATES_FILE) -> list[dict]:
+    """The measured rates: images a second in training and in labelling, of which device and network, and by what.
+
+    Raises:
+        UserError: unreadable.
+    """
+    rates = read_json(path)
+    for error in jsonschema.Draft202012Validator(RATES_SCHEMA).iter_errors(rates):
+        where = ".".join(map(str, error.absolute_path))
+        raise UserError(
+            f"{path}: {where or 'the file'} is not acceptable, {error.message}: correct it, or take the "
+            "file from a fresh clone."
+        )
+    return rates["rates"]
+
+
+def hours(plan: Estimate, row: dict) -> float:
+    """Hours that what is left takes on one device with the measured rates of `row`."""
+    per_second = row["export_images_per_second"] * row["export_views"]
+    return (plan.trained / row["train_images_per_second"] + plan.views / per_second) / 3600
+
+
+def describe(plan: Estimate, rates: list[dict]) -> str:
+    """The estimate as a text of a few lines."""
+    rows = [[s.name, s.jobs, s.left, s.work if s.left else "", gigabytes(s.size)] for s in plan.stages]
+    rows.append(["all", sum(s.jobs for s in plan.stages), sum(s.left for s in plan.stages), "", ""])
+    disk = sum(s.size for s in plan.stages) + plan.cache + plan.temporary
+    lines = [
+        f"plan of {plan.title}",
+        tabulate(rows, ["stage", "jobs", "left", "work left", "disk"], disable_numparse=True,
+                 colalign=("left", "right", "right", "right", "right")),
+        f"disk: {gigabytes(disk)} more, of which {gigabytes(plan.cache)} are resized photographs (data-ssl/cache) and "
+        f"{gigabytes(plan.temporary)} are freed again",
+    ]  # fmt: skip
+    if not any(stage.left for stage in plan.stages):
+        return "\n".join(lines)
+    fitting = [row for row in rates if row["network"] == plan.network]
+    measured = any(row["gpu"] and row["measured"] for row in fitting)
+    for row in fitting:
+        took, kind = hours(plan, row), "GPU " * row["gpu"]
+        time = f"{took:,.1f} {kind}hours" if took >= 1 else f"{60 * took:,.1f} {kind}minutes"
+        time = f"time at work, the start of jobs left out: {time} on one {row['device']}"
+        if row["measured"]:
+            lines.append(f"{time} (measured {row['date']}: {row['source']})")
+        elif not measured:
+            lines.append(
+                f"{time}, by {row['source']}; no GPU was measured with this program: benchmarks/gpu.sh measures yours and "
+                "keeps its rates"
+            )
+    if not any(row["gpu"] for row in fitting):
+        network = ", ".join(f"{name} {value}" for name, value in plan.network.items())
+        lines.append(
+            f"time: GPU hours are not known: no GPU was measured with this network ({network}); "
+            "python benchmarks/pipeline.py --config FILE --write-rates measures one"
+        )
+    return "\n".join(lines)

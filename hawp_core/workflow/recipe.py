@@ -1,0 +1,132 @@
+"""What an artifact is made from, and the address that follows from it.
+
+A recipe names the stage, its version, the settings that change the result and the keys of what it consumes;
+its key is the digest of those four. Where things lie, how many shards there are and what device computes them are
+written beside them as `places`, outside the digest. Recipes are known before anything runs.
+"""
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hawp_core.errors import UserError
+from hawp_core.runtime.files import read_json, write_json
+
+RECIPE_FORMAT = "hawp-rounds recipe 1"
+
+
+# Raise a stage's number when its result for the same settings changes: everything made by it, and all that follows,
+# is then made again. tests/test_versions.py compares a tiny run of each stage with what its number promised.
+STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "report": 1}
+
+
+KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run
+
+
+# What a stage's result depends on, as paths into the settings. Everything else is `places` or `compute`.
+SYNTHESIZE_SETTINGS = ("seed", "shapes", "model.image_size")
+
+
+TRAIN_SETTINGS = ("seed", "model", "train.weight_decay", "train.clip_norm", "train.losses")
+
+
+EXPORT_SETTINGS = ("seed", "export")
+
+
+EVALUATE_SETTINGS = ("seed", "evaluate")
+
+
+def digest(value: object) -> str:
+    """Hexadecimal SHA-256 of a JSON value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def pick(settings: dict, paths: tuple[str, ...]) -> dict:
+    """A copy of the part of nested `settings` that dotted `paths` name, in the same nesting."""
+    picked: dict = {}
+    for path in paths:
+        *parents, last = path.split(".")
+        source, target = settings, picked
+        for parent in parents:
+            source, target = source[parent], target.setdefault(parent, {})
+        target[last] = copy.deepcopy(source[last])
+    return picked
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one artifact is made.
+
+    Attributes:
+        stage: synthesize, train, export, evaluate or report.
+        settings: those that change the result, nested as in the configuration.
+        inputs: role -> key of what is consumed (None where nothing is).
+        name: folder of the run's round, such as hawpv3-round0.
+        places: where the inputs lie and how the work is divided; not part of the key.
+        version: the stage's version.
+    """
+
+    stage: str
+    settings: dict
+    inputs: dict
+    name: str
+    places: dict = field(default_factory=dict)
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.version:
+            object.__setattr__(self, "version", STAGE_VERSIONS[self.stage])
+
+    @property
+    def identity(self) -> dict:
+        """What the key is the digest of."""
+        return {"stage": self.stage, "version": self.version, "settings": self.settings, "inputs": self.inputs}
+
+    @property
+    def key(self) -> str:
+        """The artifact's address: hexadecimal."""
+        return digest(self.identity)[:KEY_LENGTH]
+
+    @property
+    def file(self) -> Path:
+        """Where the recipe is written, relative to the working folder."""
+        return Path("recipes", self.name, f"{self.stage}-{self.key}.json")
+
+    def write(self) -> Path:
+        """Write the recipe, unless the same is there."""
+        record = {"format": RECIPE_FORMAT, "key": self.key, "name": self.name, "places": self.places, **self.identity}
+        if not self.file.is_file() or read_json(self.file) != record:
+            write_json(self.file, record)
+        return self.file
+
+
+def read_recipe(path: Path | str) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        UserError: unreadable, altered since it was written, or of another version of this tool.
+    """
+    record = read_json(path)
+    if record.get("format") != RECIPE_FORMAT:
+        raise UserError(
+            f"{path} has the recipe format {record.get('format')!r}, and this version reads {RECIPE_FORMAT!r}: "
+            "delete it and run the workflow again."
+        )
+    try:
+        recipe = Recipe(**{name: record[name] for name in ("stage", "settings", "inputs", "name", "places", "version")})
+    except KeyError as error:
+        raise UserError(f"{path} lacks {error}: delete it and run the workflow again.") from error
+    if recipe.key != record.get("key"):
+        raise UserError(
+            f"{path} was altered: its content has the key {recipe.key}, and it says {record.get('key')}; "
+            "delete it and run the workflow again."
+        )
+    if recipe.stage not in STAGE_VERSIONS or recipe.version != STAGE_VERSIONS[recipe.stage]:
+        raise UserError(
+            f"{path} asks for version {recipe.version} of the stage '{recipe.stage}', and this is version "
+            f"{STAGE_VERSIONS.get(recipe.stage)}: run the workflow again, which plans with the present version."
+        )
+    return recipe

@@ -1,0 +1,162 @@
+"""The settings of a run: one schema with described defaults, and one clear sentence for each mistake."""
+
+import contextlib
+import copy
+import math
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from hawp_core.errors import UserError
+from hawp_core.runtime.files import read_yaml
+
+
+def merged_settings(sources: list[Path | dict]) -> dict:
+    """Settings from a configuration file and others laid over it, as Snakemake lays --configfile and --config.
+
+    Raises:
+        UserError: unreadable or not acceptable.
+    """
+    merged: dict = {}
+    for source in sources:
+        merged = _laid_over(merged, source if isinstance(source, dict) else read_yaml(source))
+    return complete(merged, next(s for s in reversed(sources) if not isinstance(s, dict)))
+
+
+def _laid_over(below: dict, above: dict) -> dict:
+    both = {
+        name: _laid_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
+        for name, value in above.items()
+    }
+    return {**below, **both}
+
+
+SCHEMA_FILE = Path(__file__).resolve().parent / "schema.yaml"
+
+
+def schema() -> dict:
+    """The JSON schema of a configuration."""
+    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+
+
+def complete(given: dict, source: Path | str = "the configuration") -> dict:
+    """`given` with every default filled in.
+
+    Args:
+        given: nested settings; sections may be missing.
+        source: where they come from, for messages.
+
+    Raises:
+        UserError: an unknown setting, a wrong type, or a value out of range.
+    """
+    rules = schema()
+    given = _with_values(rules, given)
+    for error in sorted(
+        jsonschema.Draft202012Validator(rules).iter_errors(given), key=lambda e: list(map(str, e.path))
+    ):
+        raise UserError(_sentence(error, source))
+    settings = _with_defaults(rules, given)
+    _check_together(settings, source)
+    return settings
+
+
+def _with_values(rules: dict, given: object) -> object:
+    """`given` with text that stands for numbers, switches or lists as those; numbers that are not finite as text.
+
+    YAML 1.1 takes 4e-4 for text, and Snakemake hands on what is nested in `--config` as text.
+    """
+    if isinstance(given, dict):
+        return {name: _with_values(rules.get("properties", {}).get(name, {}), value) for name, value in given.items()}
+    if isinstance(given, list):
+        return [_with_values(rules.get("items", {}), value) for value in given]
+    if isinstance(given, str) and rules.get("type") in ("number", "integer", "boolean", "array"):
+        given = _meant(given)
+    if isinstance(given, float) and not math.isfinite(given):
+        return str(given)
+    return given
+
+
+def _meant(text: str) -> object:
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        return float(text)
+    with contextlib.suppress(yaml.YAMLError):
+        return yaml.safe_load(text)
+    return text
+
+
+def _with_defaults(rules: dict, given: dict) -> dict:
+    filled = {}
+    for name, rule in rules["properties"].items():
+        if rule.get("type") == "object":
+            filled[name] = _with_defaults(rule, given.get(name, {}))
+        else:
+            filled[name] = copy.deepcopy(given.get(name, rule["default"]))
+            # 1 and 1.0 are the same learning rate and must have the same digest.
+            if rule.get("type") == "number":
+                filled[name] = float(filled[name])
+    return filled
+
+
+def _check_together(settings: dict, source: Path | str) -> None:
+    model = settings["model"]
+    multiple = 4 * 2 ** model["depth"]
+    if model["image_size"] % multiple:
+        raise UserError(
+            f"{source}: model.image_size is {model['image_size']}, which is no multiple of {multiple} (4 * 2^depth): "
+            f"set it to {round(model['image_size'] / multiple) * multiple or multiple}, or lower model.depth."
+        )
+    export = settings["export"]
+    looks = export["views"] + export["identity"]
+    if export["labels"] == "heatmap" and looks < export["min_counts"]:
+        raise UserError(
+            f"{source}: export.min_counts is {export['min_counts']}, and export.views and export.identity give a pixel at most "
+            f"{looks} view(s), so that no line could be found: lower the one or raise the other."
+        )
+
+
+def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
+    """One sentence: file, setting, value, remedy."""
+    where = ".".join(str(part) for part in error.absolute_path) or "the top level"
+    if error.validator == "additionalProperties":
+        allowed = sorted(error.schema["properties"])
+        unknown = sorted(set(error.instance) - set(allowed), key=str)[0]
+        place = f"{where}.{unknown}" if error.absolute_path else str(unknown)
+        return f"{source}: {place} is not a setting: choose among {', '.join(allowed)}, or remove it."
+    if error.validator == "type":
+        return (
+            f"{source}: {where} is {error.instance!r}, and must be of type {error.validator_value}: correct it there."
+        )
+    if error.validator == "enum":
+        options = ", ".join(map(str, error.validator_value))
+        return f"{source}: {where} is {error.instance!r}: choose one of {options}."
+    if error.validator == "pattern":
+        return f"{source}: {where} is {error.instance!r}, which is not acceptable: give {error.schema['description'].rstrip('.')}."
+    hint = f" ({error.schema['description'].rstrip('.')})" if "description" in error.schema else ""
+    return f"{source}: {where}{hint} is not acceptable, {error.message}: correct it there."
+
+
+def load(path: Path | str) -> dict:
+    """Read a configuration file and fill in the defaults.
+
+    Raises:
+        UserError: as `read_yaml` and `complete`.
+    """
+    return complete(read_yaml(path), path)
+
+
+def table() -> list[tuple[str, str, str]]:
+    """(setting, default, description) of every setting, in the schema's order."""
+    rows = []
+
+    def visit(rules: dict, prefix: str) -> None:
+        for name, rule in rules["properties"].items():
+            if rule.get("type") == "object":
+                visit(rule, f"{prefix}{name}.")
+            else:
+                rows.append((prefix + name, str(rule["default"]), rule["description"]))
+
+    visit(schema(), "")
+    return rows

@@ -1,0 +1,198 @@
+"""What there is of a run, and what works on it right now.
+
+Read from what the steps write while they work: leases, metrics, journals, logs. Nothing is asked of the working processes
+and nothing is written, so that watching cannot disturb a run.
+"""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hawp_core.runtime.files import read_json, tail
+from hawp_core.runtime.lease import worker
+from hawp_core.training.history import is_row
+from hawp_core.workflow.chain import Chain
+from hawp_core.workflow.paths import artifact, trained_model
+from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.record import record_file
+
+
+@dataclass(frozen=True)
+class State:
+    """What there is of an artifact.
+
+    Attributes:
+        word: done, partial or missing.
+        detail: how far a partial one is.
+        finished: ISO time.
+        seconds: how long it took.
+        metric: its headline number.
+    """
+
+    word: str
+    detail: str = ""
+    finished: str = ""
+    seconds: float | None = None
+    metric: str = ""
+
+
+def state(recipe: Recipe) -> State:
+    """Whether a recipe's result is there, and what is known of it."""
+    path = artifact(recipe)
+    if path.is_file():
+        if not record_file(path).is_file():
+            return State("done")
+        record = read_json(record_file(path))
+        return State("done", "", record["finished"], record["seconds"], _headline(recipe, record["counts"]))
+    detail = {"synthesize": _shapes_done, "train": _steps_done, "export": _photographs_done}.get(
+        recipe.stage, lambda _: ""
+    )(recipe)
+    return State("partial", detail) if detail else State("missing")
+
+
+def _headline(recipe: Recipe, counts: dict) -> str:
+    if recipe.stage == "train":
+        return f"sAP10 {counts['sAP10']:.1f} on shapes"
+    if recipe.stage == "export":
+        return f"{counts['lines'] / max(1, counts['images']):.1f} lines an image, {counts['rejected']} rejected"
+    if recipe.stage == "synthesize":
+        return f"{counts['train']} + {counts['validation']} images"
+    return counts.get("headline", "")
+
+
+def _shapes_done(recipe: Recipe) -> str:
+    drawn = len(list(Path("data-ssl", recipe.name, recipe.key).glob("*.h5")))
+    return f"{drawn}/{sum(recipe.places['shards'].values())} shards" if drawn else ""
+
+
+def _steps_done(recipe: Recipe) -> str:
+    metrics = trained_model(recipe).parent / "metrics.jsonl"
+    if not metrics.is_file():
+        return ""
+    rows = [row for row in tail(metrics) if is_row(row)]
+    return f"{rows[-1]['step']}/{rows[-1]['of']} steps" if rows else "begun"
+
+
+def _photographs_done(recipe: Recipe) -> str:
+    """Photographs in finished shards and in the journals of unfinished ones."""
+    folder = Path("data-ssl", recipe.name, f"{recipe.key}-shards")
+    total, of = recipe.places["photographs"], recipe.places["shards"]
+    done = 0
+    for path in folder.glob(f"*-of-{of:05d}.h5"):
+        i = int(path.name[:5])
+        done += total * (i + 1) // of - total * i // of
+    for journal in folder.glob(f"*-of-{of:05d}.h5.work/*.jsonl"):
+        if not journal.parent.with_suffix("").is_file():
+            done += journal.read_bytes().count(b"\n")
+    return f"{done}/{total} photographs" if done else ""
+
+
+RECENT = 64  # journal records that the speed of labelling is measured over
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Where one step stands.
+
+    Attributes:
+        word: done, running, stopped (begun, and nobody works on it), begun (by its log) or waiting.
+        done, total: images; None where the step does not count them.
+        rate: images a second.
+        last: latest metrics, or how the step ended.
+        worker: who works on it.
+    """
+
+    round: int | None
+    recipe: Recipe
+    word: str
+    done: int | None = None
+    total: int | None = None
+    rate: float | None = None
+    last: str = ""
+    worker: str = ""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time to the end at the present speed; None where it is not known."""
+        return None if not self.rate or self.total is None else (self.total - (self.done or 0)) / self.rate
+
+
+def activities(chain: Chain) -> Iterator[Activity]:
+    """Every step of a chain, upstream first."""
+    yield _look(chain.shapes, None)
+    for each in chain.rounds:
+        for recipe in (each.train, each.export, each.evaluate):
+            yield _look(recipe, each.number)
+
+
+def _look(recipe: Recipe, number: int | None) -> Activity:
+    if artifact(recipe).is_file():
+        found = state(recipe)
+        return Activity(number, recipe, "done", last=found.metric)
+    return {"train": _training, "export": _labelling}.get(recipe.stage, _other)(recipe, number)
+
+
+def _training(recipe: Recipe, number: int | None) -> Activity:
+    folder = artifact(recipe).parent
+    rows = [row for row in tail(folder / "metrics.jsonl") if is_row(row)]
+    holder = worker(folder)
+    word = "running" if holder else "stopped" if rows else "waiting"
+    if not rows:
+        return Activity(number, recipe, word, worker=holder or "")
+    stages = recipe.settings["train"]
+    batch = (stages["real"] if "real" in stages else stages["synthetic"])["batch_size"]
+    losses = [row for row in rows if "loss" in row]
+    validated = [row for row in rows if "sAP10" in row]
+    said = [f"loss {losses[-1]['loss']:.3f} in epoch {losses[-1]['epoch']}"] if losses else []
+    said += [f"sAP10 {validated[-1]['sAP10']:.1f} after epoch {validated[-1]['epoch']}"] if validated else []
+    return Activity(
+        number, recipe, word, rows[-1]["step"] * batch, rows[-1]["of"] * batch,
+        losses[-1]["images_per_second"] if losses and holder else None, ", ".join(said), holder or "",
+    )  # fmt: skip
+
+
+def _labelling(recipe: Recipe, number: int | None) -> Activity:
+    total, of = recipe.places["photographs"], recipe.places["shards"]
+    folder = Path("data-ssl", recipe.name, f"{recipe.key}-shards")
+    done, lines, rate, workers = 0, 0, 0.0, []
+    for i in range(of):
+        shard = folder / f"{i:05d}-of-{of:05d}.h5"
+        work = shard.with_name(shard.name + ".work")
+        if shard.is_file():
+            done += total * (i + 1) // of - total * i // of
+        elif (journal := work / f"{recipe.key}.jsonl").is_file():
+            done += journal.read_bytes().count(b"\n")
+            records = tail(journal)[-RECENT:]
+            lines = sum(len(r.get("edges", ())) for r in records) / max(1, len(records))
+            if holder := worker(work):
+                workers.append(holder)
+                rate += speed(records)
+    word = "running" if workers else "stopped" if done else "waiting"
+    last = f"{lines:.1f} lines an image of late" if lines else ""
+    if done == total and not workers:
+        word, last = "begun", "all labelled, not yet gathered"
+    return Activity(number, recipe, word, done, total, rate or None, last, "; ".join(workers))
+
+
+def _other(recipe: Recipe, number: int | None) -> Activity:
+    """Steps that hold no lease: begun when their log is there."""
+    logs = sorted(Path("logs", recipe.name).glob(f"*{recipe.key}*.log"), key=lambda path: path.stat().st_mtime)
+    if not logs:
+        return Activity(number, recipe, "waiting")
+    since = datetime.datetime.fromtimestamp(logs[-1].stat().st_mtime).strftime("%H:%M")
+    total = done = None
+    if recipe.stage == "synthesize":
+        split = recipe.settings["shapes"]
+        total, shards = 8 * (split["train"] + split["validation"]), recipe.places["shards"]
+        drawn = [path.name.split("-")[0] for path in Path("data-ssl", recipe.name, recipe.key).glob("*.h5")]
+        done = sum(8 * split[name] * drawn.count(name) // shards[name] for name in shards)
+    return Activity(number, recipe, "begun", done, total, last=f"at {since}; see {logs[-1]}")
+
+
+def speed(records: list[dict]) -> float:
+    """Images a second over journal records; those of the first batch only mark the beginning."""
+    times = [record["at"] for record in records if "at" in record]
+    if not times or times[-1] <= times[0]:
+        return 0.0
+    return sum(time > times[0] for time in times) / (times[-1] - times[0])

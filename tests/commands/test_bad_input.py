@@ -1,0 +1,173 @@
+"""A user's mistake gets one clear sentence with the file, the value and the remedy, exit code 2, and nothing is lost."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from places import TINY
+
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.checkpoint import save_checkpoint
+from hawp_core.model.network import WireframeNetwork
+
+
+@pytest.fixture
+def place(workplace, photographs, tiny, hawp) -> Path:
+    """A working folder with photographs, a model, drawn shapes and labels, all of it sound."""
+    shutil.copytree(photographs, "photos")
+    (workplace / "empty").mkdir()
+    save_checkpoint("model.pth", WireframeNetwork(Architecture.from_dict(tiny["model"])), epoch=1, recipe={"name": "m"})
+    code, printed = hawp("synthesize", "--config", TINY)
+    assert code == 0, printed
+    shutil.copy(next(Path("data-ssl/synthetic-shapes").glob("*.yaml")), "shapes.yaml")
+    return workplace
+
+
+def write(name: str, content: bytes | str) -> str:
+    Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return name
+
+
+def cut(source: str, name: str, keep: float) -> str:
+    data = Path(source).read_bytes()
+    return write(name, data[: int(len(data) * keep)])
+
+
+def flipped(source: str, name: str) -> str:
+    data = bytearray(Path(source).read_bytes())
+    data[len(data) // 2] ^= 0x10
+    return write(name, bytes(data))
+
+
+class Payload:
+    """What a malicious pickle looks like: unpickling it would run code."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("executed"),))
+
+
+def malicious() -> str:
+    torch.save({"format": Payload()}, "evil.pth")
+    return "evil.pth"
+
+
+def config(**sections) -> str:
+    settings = yaml.safe_load(TINY.read_text())
+    for name, values in sections.items():
+        settings[name] = {**settings.get(name, {}), **values} if isinstance(values, dict) else values
+    return write("mine.yaml", yaml.safe_dump(settings))
+
+
+def data_config(**values) -> str:
+    data = yaml.safe_load(Path("shapes.yaml").read_text()) | values
+    return write("data.yaml", yaml.safe_dump({k: v for k, v in data.items() if v is not None}))
+
+
+def label(*options):
+    return ["homoadp", "--datacfg", TINY, "--ckpt", "model.pth", "--images", "photos", *options]
+
+
+def train(*options):
+    return ["train", "--datacfg", "shapes.yaml", "--modelcfg", TINY, "--name", "a", *options]
+
+
+CASES = {
+    "no such folder": (lambda: [*label(), "--images", "nowhere"], ["nowhere", "give a folder"]),
+    "an empty folder": (lambda: [*label(), "--images", "empty"], ["empty", "jpg"]),
+    "a file as folder": (lambda: [*label(), "--images", "photos/b.png"], ["b.png", "not a folder"]),
+    "only unreadable photographs": (
+        lambda: [*label(), "--images", str(Path(write("empty/a.jpg", b"no image")).parent)], ["1 of 1", "max_rejected"],
+    ),
+    "no model": (lambda: ["homoadp", "--datacfg", TINY], ["--ckpt", "--workdir"]),
+    "no such model": (lambda: [*label(), "--ckpt", "gone.pth"], ["gone.pth", "does not exist"]),
+    "no such training": (lambda: ["homoadp", "--workdir", "exp-ssl/gone"], ["exp-ssl/gone", "train first"]),
+    "a cut model": (lambda: [*label(), "--ckpt", cut("model.pth", "cut.pth", 0.7)], ["cut.pth"]),
+    "a flipped bit in a model": (lambda: [*label(), "--ckpt", flipped("model.pth", "bit.pth")], ["bit.pth"]),
+    "an empty model": (lambda: [*label(), "--ckpt", write("zero.pth", b"")], ["zero.pth"]),
+    "a malicious model": (lambda: [*label(), "--ckpt", malicious()], ["evil.pth", "safely"]),
+    "a text as model": (lambda: [*label(), "--ckpt", write("text.pth", "weights")], ["text.pth"]),
+    "another network's config": (
+        lambda: [*label(), "--modelcfg", config(model={"width": 32})], ["model.width = 16", "32"],
+    ),
+    "an unknown setting": (lambda: train("--modelcfg", config(model={"witdh": 3})), ["mine.yaml", "model.witdh"]),
+    "a setting of the wrong type": (lambda: train("--modelcfg", config(seed="one")), ["mine.yaml", "seed is 'one'"]),
+    "an impossible image size": (lambda: train("--modelcfg", config(model={"image_size": 70})), ["70", "set it to 64"]),
+    "broken YAML": (lambda: train("--modelcfg", write("x.yaml", "a: [")), ["x.yaml", "not valid YAML"]),
+    "no such data config": (lambda: [*train(), "--datacfg", "gone.yaml"], ["gone.yaml"]),
+    "a configuration as data config": (lambda: [*train(), "--datacfg", TINY], ["tiny.yaml", "not a data config"]),
+    "a data config that lacks its key": (lambda: [*train(), "--datacfg", data_config(key=None)], ["data.yaml", "lacks 'key'"]),
+    "a missing shard": (lambda: [*train(), "--datacfg", data_config(train=["gone.h5"])], ["gone.h5"]),
+    "a cut shard": (
+        lambda: [*train(), "--datacfg", data_config(train=[cut(str(next(Path("data-ssl").rglob("train*.h5"))), "c.h5", 0.5)])],
+        ["c.h5"],
+    ),
+    "a text as shard": (lambda: [*train(), "--datacfg", data_config(train=[write("t.h5", "x")])], ["t.h5"]),
+    "a name that leaves its folder": (lambda: train("--name", "../up"), ["../up", "folder name"]),
+    "a name that is an option": (lambda: train("--name=-rf"), ["-rf", "folder name"]),
+    "a pretrained model that is none": (lambda: train("--pretrained", write("p.pth", b"x")), ["p.pth"]),
+    "an address that it is not": (lambda: train("--expect", "0" * 16), ["--expect", "0000000000000000"]),
+    "an altered recipe": (
+        lambda: train("--modelcfg", write("r.json", '{"format": "hawp-rounds recipe 1", "stage": "train", "settings": {}, '
+                                                    '"inputs": {}, "name": "a", "places": {}, "version": 1, "key": "0"}')),
+        ["r.json", "was altered"],
+    ),
+    "a published checkpoint that is none": (lambda: ["import-checkpoint", "model.pth"], ["model.pth"]),
+    "nothing to predict": (lambda: ["predict", "gone*.jpg", "--ckpt", "model.pth"], ["gone*.jpg"]),
+    "no such device": (lambda: train("--device", "gpu"), ["'gpu'", "cuda:1"]),
+    "a GPU without end": (lambda: train("--device", "cuda:256"), ["'cuda:256'"]),
+    "a line break": (lambda: train("--modelcfg", config(compute={"device": "cuda:1\n"})), ["compute.device", "not acceptable"]),
+    "one GPU for several": (lambda: train("--device", "cuda:1", "--gpus", "2"), ["cuda:1", "CUDA_VISIBLE_DEVICES"]),
+    "no GPU": pytest.param(
+        lambda: train("--device", "cuda"), ["--device cuda"],
+        marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
+    ),
+    "a shard beyond the last": (lambda: label("--shard", "4/4"), ["'4/4'", "I below N"]),
+    "no number": (lambda: train("--epochs", "many"), ["'many'", "positive whole number"]),
+    "an unknown address": (lambda: ["lineage", "--why", "abc", "def"], ["'abc'"]),
+    "not rounds": (lambda: ["lineage", "round=3"], ["'round=3'", "rounds=3"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [case if hasattr(case, "values") else pytest.param(*case, id=name) for name, case in CASES.items()],
+)
+def test_a_mistake_gets_one_sentence(hawp, place, words, parts):
+    arguments = words()
+    before = {path: path.stat().st_size for path in place.rglob("*") if path.is_file()}
+    code, printed = hawp(*arguments)
+    assert code == 2, printed
+    assert "Traceback" not in printed
+    assert "defect" not in printed
+    said = [line for line in printed.splitlines() if line.startswith("hawp") and ("error:" in line or ": " in line)]
+    assert said, printed
+    assert all(part in said[-1] for part in parts), said[-1]
+    after = {path: path.stat().st_size for path in place.rglob("*") if path.is_file()}
+    assert before.items() <= after.items(), "something was lost or changed"
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.png", "q'uo\"te.png", "new\nline.png", "-rf.png", "ünï.png", "$(touch executed).png"]
+)
+def test_file_names_are_only_names(hawp, place, name):
+    shutil.rmtree("photos")
+    Path("photos").mkdir()
+    shutil.copy(_photograph(), Path("photos") / name)
+    code, printed = hawp(*label())
+    assert code == 0, printed
+    from hawp_core.data.label_file import LabelFile
+
+    assert LabelFile(next(Path("data-ssl/m").glob("*.h5"))).names == [name]
+    code, printed = hawp("predict", "photos", "--ckpt", "model.pth", "--saveto", "out", "--ext", "json")
+    assert code == 0, printed
+    assert [path.name for path in Path("out").iterdir()] == [f"{name}.json"]
+    assert not Path("executed").exists()
+
+
+def _photograph() -> Path:
+    from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
+
+    return bundled_folder() / next(name for name in BUNDLED if name.endswith(".png"))

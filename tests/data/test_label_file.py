@@ -1,0 +1,88 @@
+"""Wireframes and the label file."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from hawp_core.data.label_file import LabelFile, write_labels
+from hawp_core.errors import UserError
+from hawp_core.geometry.wireframe import Wireframe
+
+coordinates = st.floats(-50, 2000, width=32)
+lines = arrays(np.float32, st.tuples(st.integers(0, 12), st.just(4)), elements=coordinates)
+names = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), unique=True, max_size=5)
+
+
+def same(one: Wireframe, other: Wireframe) -> bool:
+    fields = ("junctions", "edges", "scores")
+    return (one.width, one.height) == (other.width, other.height) and all(
+        np.array_equal(getattr(one, field), getattr(other, field)) for field in fields
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(names, st.data())
+def test_label_file_round_trip(tmp_path_factory, names, data):
+    wireframes = [Wireframe.from_lines(data.draw(lines), 640, 480) for _ in names]
+    path = tmp_path_factory.mktemp("labels") / "a.h5"
+    write_labels(path, names, wireframes, about={"made": "here"})
+    read = LabelFile(path)
+    assert read.names == names
+    assert read.about == {"made": "here"}
+    assert all(same(read[name], wireframe) for name, wireframe in zip(names, wireframes, strict=True))
+    assert read.line_count == sum(len(w.edges) for w in wireframes)
+
+
+@given(lines)
+def test_from_lines_has_no_duplicate_no_empty_edge_no_lone_junction(found):
+    wireframe = Wireframe.from_lines(found, 10, 10)
+    edges = wireframe.edges
+    assert (edges[:, 0] < edges[:, 1]).all()
+    assert len(np.unique(edges, axis=0)) == len(edges)
+    assert set(edges.reshape(-1)) == set(range(len(wireframe.junctions)))
+
+
+def test_resizing_keeps_pixel_areas():
+    wireframe = Wireframe.from_lines([[-0.5, -0.5, 9.5, 19.5]], 10, 20)
+    # The outer corners of the corner pixels stay outer corners.
+    assert np.allclose(wireframe.resized(30, 5).lines, [[-0.5, -0.5, 29.5, 4.5]])
+    assert np.allclose(wireframe.resized(30, 5).resized(10, 20).lines, wireframe.lines, atol=1e-5)
+
+
+def test_images_are_mapped_and_a_cut_file_is_refused(tmp_path):
+    images = np.arange(2 * 8 * 8, dtype=np.uint8).reshape(2, 8, 8)
+    path = tmp_path / "shard.h5"
+    write_labels(path, ["a", "b"], [Wireframe.empty(8, 8)] * 2, images=images)
+    assert np.array_equal(LabelFile(path).images(), images)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"shard\.h5"):
+        LabelFile(path).images()
+
+
+def test_every_flipped_byte_of_a_label_is_noticed(tmp_path):
+    path = tmp_path / "labels.h5"
+    write_labels(path, ["a"], [Wireframe.from_lines([[1, 2, 3, 4], [3, 4, 60, 70.5]], 100, 90)])
+    truth, whole = LabelFile(path)["a"], path.read_bytes()
+    for position in range(0, len(whole), 61):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x40]) + whole[position + 1 :])
+        try:
+            read = LabelFile(path)
+            found = read["a"] if read.names == ["a"] else None
+        except UserError:
+            continue
+        # Bytes of HDF5's own bookkeeping may change nothing; what is read must then be what was written.
+        assert found is not None, position
+        assert same(found, truth), position
+
+
+def test_another_version_says_so(tmp_path):
+    import h5py
+
+    path = tmp_path / "old.h5"
+    write_labels(path, [], [])
+    with h5py.File(path, "a") as file:
+        file.attrs["format"] = "hawp-rounds wireframes 0"
+    with pytest.raises(UserError, match="this version reads"):
+        LabelFile(path)

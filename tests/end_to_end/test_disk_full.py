@@ -1,0 +1,93 @@
+"""A full disk: one clear sentence, nothing lost, and the same command carries on once there is room."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from places import ROOT, TINY
+
+from hawp_core.data.label_file import LabelFile
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.checkpoint import load_checkpoint, save_checkpoint
+from hawp_core.model.network import WireframeNetwork
+
+ROOM = 6_000_000  # bytes of the small disk
+
+
+@pytest.fixture
+def small_disk(tmp_path, monkeypatch):
+    """The working folder, on a file system of a few megabytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    monkeypatch.chdir(disk)
+    (disk / "config").symlink_to(ROOT / "config")
+    yield disk
+    monkeypatch.undo()
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Take all the room but `leave` bytes."""
+    filler = disk / "filler"
+    free = os.statvfs(disk)
+    with open(filler, "wb") as stream:
+        stream.write(b"\0" * (free.f_bavail * free.f_frsize - leave))
+    return filler
+
+
+@pytest.mark.parametrize("leave", [0, 4096, 20_000])
+def test_an_export_on_a_full_disk(hawp, small_disk, photographs, tiny, leave):
+    torch.manual_seed(0)
+    network = WireframeNetwork(Architecture.from_dict(tiny["model"]))
+    save_checkpoint("model.pth", network, epoch=1, recipe={"name": "a"})
+    words = ["homoadp", "--datacfg", TINY, "--images", photographs, "--ckpt", "model.pth"]
+    assert hawp(*words)[0] == 0
+    expected = LabelFile(next(Path("data-ssl/a").glob("*.h5")))
+    expected = [expected[name].lines.tobytes() for name in expected.names]
+    shutil.rmtree("data-ssl")
+    filler = fill(small_disk, leave)
+    code, printed = hawp(*words)
+    assert code == 2, printed
+    assert "No space left on device" in printed
+    assert "Traceback" not in printed
+    assert not list(Path().rglob("*.part"))
+    assert not list(Path("data-ssl").rglob("*-model-*.h5"))
+    filler.unlink()
+    code, printed = hawp(*words)
+    assert code == 0, printed
+    found = LabelFile(next(Path("data-ssl/a").glob("*.h5")))
+    assert [found[name].lines.tobytes() for name in found.names] == expected
+
+
+# Often saved, the state finds no room; rarely saved, a row of metrics does not.
+@pytest.mark.parametrize(
+    ("minutes", "leave"), [("0.0001", 0), ("0.0001", 100_000), ("0.0001", 400_000), ("5", 6_000), ("5", 24_000)]
+)
+def test_a_training_on_a_full_disk(hawp, small_disk, minutes, leave):
+    assert hawp("synthesize", "--config", TINY)[0] == 0
+    shapes = next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
+    words = ["train", "--datacfg", shapes, "--modelcfg", TINY, "--name", "a", "--save-minutes", minutes]
+    assert hawp(*words)[0] == 0
+    expected = load_checkpoint(next(Path("exp-ssl/a").rglob("model-*.pth")))[0].state_dict()
+    shutil.rmtree("exp-ssl")
+    filler = fill(small_disk, leave)
+    code, printed = hawp(*words)
+    assert code == 2, printed
+    assert "No space left on device" in printed
+    assert "Traceback" not in printed
+    assert "Exception" not in printed
+    assert "exp-ssl/a" in printed
+    assert not list(Path("exp-ssl").rglob("*.part"))
+    filler.unlink()
+    code, printed = hawp(*words)
+    assert code == 0, printed
+    found = load_checkpoint(next(Path("exp-ssl/a").rglob("model-*.pth")))[0].state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)

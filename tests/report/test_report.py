@@ -1,0 +1,241 @@
+"""The table of rounds and the figures on a small real run; Snakemake's report of it in a real browser."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import browser
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from places import ROOT, TINY
+
+from hawp_core.commands import cli
+from hawp_core.data.label_file import LabelFile, write_labels
+from hawp_core.data.photographs.folder import resolve
+from hawp_core.errors import UserError
+from hawp_core.geometry.wireframe import Wireframe
+from hawp_core.report import charts, galleries, pages
+from hawp_core.report.costs import Cost, costs
+from hawp_core.report.rounds import agreement, finished
+from hawp_core.report.table import as_text, rows
+from hawp_core.workflow import settings
+from hawp_core.workflow.chain import report_recipe
+from hawp_core.workflow.paths import artifact
+from hawp_core.workflow.planning import plan_run
+from hawp_core.workflow.recipe import Recipe
+
+PAGES = {"rounds", "chain", "metrics", "losses", "validation", "gallery-best", "gallery-worst", "shapes", "cost"}
+
+
+def carry_out(recipe: Recipe) -> None:
+    """Do by hand what the workflow would do for a recipe."""
+    places = recipe.places
+    words = {
+        "synthesize": ["synthesize", "--config", recipe.file],
+        "train": ["train", "--datacfg", places.get("data"), "--modelcfg", recipe.file],
+        "export": ["homoadp", "--datacfg", recipe.file, "--ckpt", places.get("model")],
+        "evaluate": ["evaluate", "--config", recipe.file, "--ckpt", places.get("model")],
+    }[recipe.stage]
+    if recipe.stage in ("export", "evaluate"):
+        words += ["--images", places["folder"], "--manifest", places["manifest"]]
+    if recipe.stage != "synthesize":
+        words += ["--device", "cpu", "--threads", "1"]
+    assert cli.main([str(word) for word in [*words, "--expect", recipe.key]]) == 0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, photographs):
+    """A working folder with a finished run of one real round, and its chain."""
+    folder = tmp_path_factory.mktemp("run")
+    for name in ("Snakefile", "rules", "config", "profiles", "envs", "report"):
+        (folder / name).symlink_to(ROOT / name)
+    chosen = yaml.safe_load(TINY.read_text()) | {"photographs": {"folder": str(photographs)}, "rounds": 1}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(chosen))
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        chain = plan_run(settings.load(folder / "tiny.yaml"), write=True)
+        for recipe in chain.recipes:
+            carry_out(recipe)
+    finally:
+        os.chdir(before)
+    return folder, chain
+
+
+@pytest.fixture
+def here(run, monkeypatch):
+    """The finished run, from inside its folder."""
+    monkeypatch.chdir(run[0])
+    return run[1]
+
+
+def test_the_table_has_a_row_for_each_round_and_one_for_lsd(here, hawp):
+    rounds = finished(here.rounds)
+    table = rows(rounds)
+    assert [row["round"] for row in table] == ["0", "1", "LSD"]
+    for row, each in zip(table, rounds, strict=False):
+        measured = each.evaluation["repeatability"]["model"]
+        assert row["training"] == each.train.key
+        assert row["sAP10"] == each.evaluation["shapes"]["sAP10"]
+        assert row["structural_rep5"] == measured["structural"]["repeatability"]
+        assert row["lines_per_image"] == measured["lines_per_image"]
+        labels = LabelFile(artifact(each.export))
+        assert row["label_lines_per_image"] == labels.line_count / len(labels)
+    assert table[0]["agreement"] is None and table[0]["train_seconds"] > 0
+    assert table[1]["agreement"] == pytest.approx(np.mean(list(rounds[1].agreement.values())))
+    assert table[2]["sAP10"] is None
+    assert table[2]["orthogonal_loc5"] == rounds[1].measured("LSD")["orthogonal"]["localisation"]
+    code, printed = hawp("report", "--table", "--config", "tiny.yaml")
+    assert code == 0 and as_text(table) in printed
+    assert not Path("reports").exists()
+
+
+def test_the_command_writes_every_figure_with_a_text_alternative(here, hawp):
+    recipe = report_recipe(here, 1)
+    recipe.write()
+    code, printed = hawp("report", "--config", recipe.file, "--expect", recipe.key, "--dest", "drawn")
+    assert code == 0, printed
+    drawn = Path("drawn")
+    assert {path.stem for path in drawn.glob("*.html")} == PAGES
+    for path in drawn.glob("*.svg"):
+        text = path.read_text()
+        assert 'role="img"' in text and "<desc" in text
+        assert not re.search(r"""(href|src)=["']http|url\(.?http""", text)
+        assert text[text.index("<svg") :] in path.with_suffix(".html").read_text()
+    for path in drawn.glob("*.png"):
+        assert np.asarray(Image.open(path).convert("L")).std() > 10
+        assert '<img alt="' in path.with_suffix(".html").read_text()
+    with open(drawn / "rounds.csv", newline="") as stream:
+        assert [row["round"] for row in csv.DictReader(stream)] == ["0", "1", "LSD"]
+    again = {path: path.read_bytes() for path in drawn.glob("*")}
+    assert hawp("report", "--config", "tiny.yaml", "--dest", "drawn")[0] == 0
+    assert {path: path.read_bytes() for path in drawn.glob("*")} == again
+
+
+def test_galleries_show_different_photographs_in_order_of_agreement(here):
+    rounds = finished(here.rounds)
+    labels = [LabelFile(artifact(each.export)) for each in rounds]
+    ranked = galleries.ranking(rounds, labels)
+    values = [rounds[1].agreement[name] for name in ranked.order]
+    assert values == sorted(values, reverse=True)
+    best, worst = galleries.galleries(rounds)
+    shown = [{name for name in ranked.order if f"{name}, " in picture.about} for picture in (best, worst)]
+    assert shown[0] and not shown[0] & shown[1]
+    assert ranked.order[0] in shown[0]
+    if len(ranked.order) > 1:
+        assert ranked.order[-1] in shown[1]
+
+
+def test_galleries_of_round_0_rank_by_lines(here):
+    rounds = finished(here.rounds[:1])
+    labels = [LabelFile(artifact(rounds[0].export))]
+    ranked = galleries.ranking(rounds, labels)
+    counts = [len(labels[0][name].edges) for name in ranked.order]
+    assert len(counts) == len(labels[0]) and counts == sorted(counts, reverse=True)
+    assert ranked.best == "Most lines"
+
+
+def test_a_vanished_photograph_is_left_out_of_the_gallery(here, monkeypatch):
+    rounds = finished(here.rounds)
+    gone = galleries.ranking(rounds, [LabelFile(artifact(each.export)) for each in rounds]).order[0]
+
+    def absent(folder, name):
+        return resolve(folder, "no such file.png" if name == gone else name)
+
+    monkeypatch.setattr(galleries, "resolve", absent)
+    best, _ = galleries.galleries(rounds)
+    assert gone not in best.about and best.png.startswith(b"\x89PNG")
+
+
+def test_agreement_is_the_share_of_common_lines(tmp_path):
+    lines = np.array([[10, 10, 50, 10], [10, 20, 50, 20], [10, 40, 50, 40]], float)
+    moved = lines + np.array([[0, 1, 0, 1], [0, 1, 0, 1], [0, 16, 0, 16]])
+    for name, found in (("first", [lines, lines[:0]]), ("second", [moved, lines[:0]])):
+        write_labels(tmp_path / f"{name}.h5", ["a", "b"], [Wireframe.from_lines(f, 64, 64) for f in found])
+    first, second = LabelFile(tmp_path / "first.h5"), LabelFile(tmp_path / "second.h5")
+    assert agreement(first, second, 64) == {"a": pytest.approx(4 / 6)}
+    assert agreement(first, first, 64) == {"a": 1.0}
+    # At twice the size the same lines are 2 and 32 pixels apart from their partners, by each end.
+    assert agreement(first, second, 320) == {"a": 0.0}
+
+
+def test_costs_come_from_benchmark_files_and_else_from_the_record(here, tmp_path, monkeypatch):
+    rounds = finished(here.rounds)
+    recorded = {cost.title: cost for cost in costs(here.shapes, rounds)}
+    assert recorded["train, round 1"].seconds == rounds[1].train_seconds
+    assert recorded["train, round 1"].jobs is None
+    assert recorded["label, round 0"].seconds > 0
+    folder = Path("logs", rounds[0].export.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, memory in enumerate(("120.5", "NA")):
+        file = folder / f"export-{rounds[0].export.key}-0000{i}-of-00002.benchmark.tsv"
+        file.write_text(f"s\th:m:s\tmax_rss\tmean_load\n{10 + i}.5\t0:00:10\t{memory}\t99\n")
+    try:
+        measured = {cost.title: cost for cost in costs(here.shapes, rounds)}["label, round 0"]
+    finally:
+        for file in folder.glob("*.benchmark.tsv"):
+            file.unlink()
+    assert measured == Cost("export", 0, 2, 22.0, 11.5, 120.5)
+
+
+def test_unfinished_rounds_are_left_out_and_none_at_all_is_a_mistake(here, hawp, workplace):
+    # In an empty folder the same recipes have no results.
+    with pytest.raises(UserError, match="no round of tiny is finished"):
+        finished(here.rounds)
+
+
+def test_a_planned_but_unfinished_round_is_named(here, hawp):
+    code, printed = hawp("report", "rounds=2", "--table", "--config", "tiny.yaml")
+    assert code == 0 and "2 of 3 rounds are finished" in printed
+
+
+def test_status_knows_what_is_done_and_what_waits(here, hawp):
+    code, printed = hawp("status", "rounds=2", "--config", "tiny.yaml")
+    assert code == 0
+    assert "7 of 10 steps are done" in printed and "waiting" in printed
+
+
+def test_pages_escape_what_they_show():
+    page = pages.page("a < b", "c & d", pages.table(["<i>"], [["<b>", "&"]]), pages.picture(b"x", 'say "<hi>"'))
+    assert "<i>" not in page and "<b>" not in page and "<hi>" not in page and "&quot;" in page
+
+
+def test_a_chart_without_a_defined_number_is_drawn(here):
+    table = rows(finished(here.rounds))
+    empty = [{key: (row[key] if key in ("round", "training") else None) for key in row} for row in table]
+    assert "<svg" in charts.metrics(empty).svg()
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)")
+def test_snakemakes_report_in_a_browser(here, tmp_path):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    def snakemake(*words: str) -> None:
+        done = subprocess.run(
+            ["snakemake", "--profile", "profiles/local", "--configfile", "tiny.yaml", *words],
+            env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    snakemake()
+    snakemake("--report", str(tmp_path / "report.html"))
+    page = browser.watched(tmp_path / "report.html")
+    seen = browser.examine(page, tmp_path)
+    assert seen["errors"] == [] and seen["requests"] == []
+    assert set(seen["results"]) == {f"{name}.html" for name in PAGES}
+    for name, result in seen["results"].items():
+        assert result["heading"], name
+        assert all(width > 200 for width in result["widths"])
+        assert all(result["alternatives"]) and all(result["drawings"])
+        assert result["widths"] or result["drawings"] or result["tables"], name
+    shots = Path(os.environ.get("HAWP_SCREENSHOTS", tmp_path))
+    shots.mkdir(parents=True, exist_ok=True)
+    for name in ("", "rounds.html", "metrics.html", "gallery-best.html"):
+        picture = shots / f"report-{Path(name).stem or 'start'}.png"
+        browser.screenshot(page, name, picture, tmp_path)
+        assert len(np.unique(np.asarray(Image.open(picture).convert("L")))) > 20

@@ -1,0 +1,305 @@
+"""Two processes train as one does: the same gradients, the same statistics, the same curve; killed, one carries on."""
+
+import contextlib
+import errno
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+from unittest.mock import patch
+
+import pytest
+import torch
+from places import ROOT, TINY
+
+from hawp_core.commands import cli
+from hawp_core.data.batch import Batch
+from hawp_core.data.loader import Loader
+from hawp_core.data.shapes.dataset import ShapeSet
+from hawp_core.errors import Interrupted, UserError
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.checkpoint import load_checkpoint
+from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.signals import StopRequest
+from hawp_core.training import distributed, launch
+from hawp_core.training import trainer as training
+from hawp_core.training.history import read_metrics
+from hawp_core.training.schedule import Schedule
+from hawp_core.training.trainer import Trainer
+from hawp_core.workflow import settings
+
+SIDE = 64
+# Lines of each image: batches of one step, the second one without any line, others that two processes share unequally.
+BATCHES = {"lines": [3, 2, 5, 1], "no lines": [0, 0, 0, 0], "some": [0, 4, 0, 2, 3], "fewer than processes": [3]}
+# 16 shapes: steps of 13 images (7 and 6) and of 3 (2 and 1).
+CURVE = {"epochs": 2, "batch_size": 13, "base_lr": 0.001, "steps": [1]}
+PATIENCE = 150
+
+
+def make_batch(lines: list[int]) -> Batch:
+    """Noise with random lines."""
+    draw = torch.Generator().manual_seed(len(lines))
+    count, most = len(lines), max(*lines, 1)
+    edges = torch.arange(2 * most).reshape(1, most, 2).repeat(count, 1, 1)
+    edge_count = torch.tensor(lines)
+    edges[torch.arange(most) >= edge_count[:, None]] = 0
+    return Batch(
+        images=torch.rand(count, 1, SIDE, SIDE, generator=draw),
+        junctions=torch.rand(count, 2 * most, 2, generator=draw) * (SIDE - 1),
+        junction_count=2 * edge_count,
+        edges=edges,
+        edge_count=edge_count,
+        heatmap=(torch.rand(count, SIDE, SIDE, generator=draw) < 0.1).byte() * (edge_count > 0)[:, None, None].byte(),
+        valid=torch.ones(count, SIDE, SIDE, dtype=torch.uint8),
+        names=[f"{i}.png" for i in range(count)],
+    )
+
+
+def share(batch: Batch) -> Batch:
+    """This process's images; the first one where there is none for it, as the loader has it."""
+    chosen = range(distributed.rank(), len(batch), distributed.world()) or [0]
+    values = {name: v[list(chosen)] for name, v in vars(batch).items() if isinstance(v, torch.Tensor)}
+    return Batch(**values, names=[batch.names[i] for i in chosen])
+
+
+def make_trainer(folder: Path, data: object, validation: object) -> Trainer:
+    tiny = settings.load(TINY)
+    tiny["train"]["synthetic"].update(CURVE)
+    torch.manual_seed(0)
+    return Trainer(
+        WireframeNetwork(Architecture.from_dict(tiny["model"])), data, validation,
+        Schedule.from_settings(tiny, "synthetic"), folder, key="k", recipe={}, precision=torch.float32,
+        save_seconds=1e9, stop=StopRequest(),
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def double() -> Iterator[None]:
+    """Everything in float64: in float32, rounding turns a ReLU or a nearest line over, and gradients by 0.3 %."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        with patch.object(torch.Tensor, "float", torch.Tensor.double):
+            yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@double()
+def first_step(lines: list[int]) -> dict[str, dict[str, torch.Tensor]]:
+    """Losses, gradients and statistics of a training's first step."""
+    size = len(lines)
+    data = Namespace(dataset=range(size), batch_size=size, rank=distributed.rank(), world=distributed.world())
+    trainer = make_trainer(Path(), data, None)
+    losses = trainer.step(share(make_batch(lines)))
+    gradients = {name: p.grad for name, p in trainer.network.named_parameters()}
+    statistics = {name: v for name, v in trainer.network.state_dict().items() if "running" in name or "num_" in name}
+    return {"losses": losses, "gradients": gradients, "statistics": statistics}
+
+
+def train(folder: Path, shapes: Path) -> None:
+    """A short training, each step with its line of metrics."""
+    data = {split: ShapeSet(sorted(shapes.rglob(f"{split}-*.h5"))) for split in ("train", "validation")}
+    loader = Loader(data["train"], CURVE["batch_size"], rank=distributed.rank(), world=distributed.world())
+    with mock.patch.object(training, "LOG_STEPS", 1):
+        make_trainer(folder, loader, data["validation"]).run(folder / "model.pth")
+
+
+def report(folder: Path, shapes: Path) -> None:
+    """All that is compared, from one process or from each of several."""
+    torch.set_num_threads(1)
+    steps = {name: first_step(lines) for name, lines in BATCHES.items()}
+    folder.mkdir(exist_ok=True)
+    torch.save(steps, folder / f"steps-{distributed.rank()}.pth")
+    train(folder, shapes)
+    torch.save(distributed.on_main(lambda: "from the main one"), folder / f"told-{distributed.rank()}.pth")
+    largest = distributed.largest(distributed.rank(), 7 - distributed.rank())
+    (folder / f"largest-{distributed.rank()}.json").write_text(json.dumps(largest))
+
+
+def one_of_two(rank: int, port: int, folder: Path, shapes: Path) -> None:
+    where = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in where.items()})
+    os.chdir(folder.parent)
+    with distributed.joined(torch.device("cpu")):
+        report(folder, shapes)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory) -> Path:
+    """A working folder with the tiny run's shapes."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "config").symlink_to(ROOT / "config")
+    with contextlib.chdir(place):
+        assert cli.main(["synthesize", "--config", str(TINY)]) == 0
+    return place
+
+
+@pytest.fixture(scope="module")
+def reports(shapes) -> tuple[Path, Path]:
+    """What one process reports, and what two do."""
+    one, two = shapes / "one", shapes / "two"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = torch.multiprocessing.get_context("spawn")
+    processes = [context.Process(target=one_of_two, args=(rank, port, two, shapes)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    with contextlib.chdir(shapes):
+        report(one, shapes)
+    for process in processes:
+        process.join(PATIENCE)
+        process.kill()
+    assert [process.exitcode for process in processes] == [0, 0]
+    return one, two
+
+
+@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_first_step_is_that_of_one_process(reports, name, rank):
+    one, two = reports
+    expected = torch.load(one / "steps-0.pth")[name]
+    found = torch.load(two / f"steps-{rank}.pth")[name]
+    for loss, value in expected["losses"].items():
+        torch.testing.assert_close(found["losses"][loss], value, rtol=1e-9, atol=1e-12)
+    largest = max(float(g.abs().max()) for g in expected["gradients"].values() if g is not None)
+    for parameter, gradient in expected["gradients"].items():
+        if gradient is None:
+            assert parameter.startswith("regional_head")
+            assert found["gradients"][parameter] is None
+        else:
+            # The bias of a convolution before a normalisation has no gradient but rounding.
+            torch.testing.assert_close(found["gradients"][parameter], gradient, rtol=1e-6, atol=1e-9 * largest)
+    assert found["statistics"].keys() == expected["statistics"].keys()
+    for statistic, value in expected["statistics"].items():
+        torch.testing.assert_close(found["statistics"][statistic], value, rtol=1e-9, atol=1e-12)
+
+
+def test_the_loss_curve_is_that_of_one_process(reports):
+    one, two = (read_metrics(folder / "metrics.jsonl") for folder in reports)
+    curves = [[row["loss"] for row in rows if "loss" in row] for rows in (one, two)]
+    assert len(curves[0]) == 4
+    assert curves[1] == pytest.approx(curves[0], rel=5e-3)
+    assert [row["epoch"] for row in two if "sAP10" in row] == [0, 1, 2]
+    models = [load_checkpoint(folder / "model.pth")[0].state_dict() for folder in reports]
+    assert models[0].keys() == models[1].keys()
+
+
+def test_what_the_main_process_finds_and_the_largest_is_everyones(reports):
+    _, two = reports
+    assert [torch.load(two / f"told-{rank}.pth") for rank in (0, 1)] == ["from the main one"] * 2
+    assert [json.loads((two / f"largest-{rank}.json").read_text()) for rank in (0, 1)] == [[1, 7]] * 2
+
+
+def command(shapes: Path, name: str, *options: object) -> list[str]:
+    config = next(shapes.glob("data-ssl/synthetic-shapes/*.yaml")).relative_to(shapes)
+    words = ["train", "--datacfg", config, "--modelcfg", TINY, "--epochs", 4, "--name", name, *options]
+    return [str(word) for word in words]
+
+
+def start(shapes: Path, *words: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "hawp_core.commands.cli", *words], cwd=shapes, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("whom", "number", "code"),
+    [
+        ("started", signal.SIGTERM, 75),
+        ("main", signal.SIGKILL, 75),
+        pytest.param("started", signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
+def test_two_are_killed_and_one_carries_on(shapes, capsys, monkeypatch, whom, number, code):
+    """The one that the user started is killed, or the main one of those that train."""
+    name = f"{whom}-{number.name}"
+    begun = start(shapes, *command(shapes, name, "--gpus", 2, "--save-minutes", 1e-6))
+    try:
+        until = time.monotonic() + PATIENCE
+        while not any("loss" in row for f in shapes.glob(f"exp-ssl/{name}/*/metrics.jsonl") for row in read_metrics(f)):
+            assert begun.poll() is None, begun.stderr.read()
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        folder = next(shapes.glob(f"exp-ssl/{name}/*"))
+        main = json.loads((folder / "lease.json").read_text())["pid"]
+        os.kill(begun.pid if whom == "started" else main, number)
+        # Ends only when all processes have: they hold the other end of the pipe.
+        _, said = begun.communicate(timeout=PATIENCE)
+    finally:
+        begun.kill()
+    assert begun.returncode == code, said
+    assert (folder / "resume.pth").exists()
+    assert not list(folder.glob("model-*.pth"))
+    if code > 0:
+        reason = "stopped by SIGTERM; step" if number == signal.SIGTERM else "was killed from outside"
+        assert said.count(reason) == 1
+        assert "Traceback" not in said
+
+    monkeypatch.chdir(shapes)
+    assert cli.main(command(shapes, name)) == 0
+    assert "carrying on after step" in capsys.readouterr().err
+    rows = read_metrics(folder / "metrics.jsonl")
+    assert [row["epoch"] for row in rows if "sAP10" in row] == [0, 1, 2, 3, 4]
+    assert rows[-1]["step"] == 16
+    assert list(folder.glob("model-00004.pth"))
+
+
+def cause(folder: Path, code: int, said: str, *errors: Exception) -> Exception:
+    (folder / "torchrun").write_text(said)
+    for rank, error in enumerate(errors):
+        (folder / f"error-{rank:05d}").write_bytes(pickle.dumps(error))
+    return launch._cause(folder, code)
+
+
+def test_why_processes_ended_is_told_apart(tmp_path):
+    assert isinstance(cause(tmp_path, 1, "  exitcode  : -9 (pid: 5)"), Interrupted)
+    assert isinstance(cause(tmp_path, -9, ""), Interrupted)
+    defect = cause(tmp_path, 1, "  exitcode  : 1 (pid: 5)\nTraceback")
+    assert isinstance(defect, RuntimeError)
+    assert "Traceback" in str(defect)
+    full = OSError(errno.ENOSPC, "full", "a.pth")
+    found = cause(tmp_path, 1, "", RuntimeError("follows"), full)
+    assert (found.errno, found.filename) == (errno.ENOSPC, "a.pth")
+    assert str(cause(tmp_path, 1, "", RuntimeError("follows"), full, UserError("mistake"))) == "mistake"
+
+
+def refuse(args: Namespace) -> None:
+    raise args.error
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (UserError("a mistake"), UserError),
+        (ValueError("a defect"), RuntimeError),
+        (RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer"), None),
+    ],
+)
+def test_a_process_leaves_its_error_for_the_one_that_speaks(tmp_path, monkeypatch, capfd, error, left):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    (tmp_path / "args").write_bytes(pickle.dumps(Namespace(log=None, run=refuse, error=error)))
+    assert launch._work(tmp_path) == 1
+    assert capfd.readouterr() == ("", "")
+    kept = [pickle.loads(file.read_bytes()) for file in tmp_path.glob("error-*")]
+    assert [type(each) for each in kept] == [left] * (left is not None)
+    assert all(str(error) in str(each) for each in kept)
+
+
+def test_a_machine_with_too_few_gpus_is_named(monkeypatch):
+    for name, value in {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "LOCAL_RANK": 1, "RANK": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match="--gpus 2 was asked for and PyTorch sees 1"), \
+            distributed.joined(torch.device("cuda")):  # fmt: skip
+        pass

@@ -1,0 +1,216 @@
+"""The training loop: it learns, carries on to the bit, and stops where it should."""
+
+import json
+import math
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from places import TINY
+
+from hawp_core.model.checkpoint import load_checkpoint
+from hawp_core.training.history import read_metrics
+from hawp_core.training.schedule import Schedule
+from hawp_core.training.trainer import Trainer
+from hawp_core.workflow.chain import plan
+from hawp_core.workflow.paths import epochs
+
+pytestmark = pytest.mark.numeric
+
+
+@pytest.fixture
+def shapes(workplace, hawp) -> Path:
+    """The tiny run's shapes, drawn."""
+    code, printed = hawp("synthesize", "--config", TINY)
+    assert code == 0, printed
+    return next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
+
+
+def train(hawp, shapes, name, *options) -> tuple[int, str, Path]:
+    code, printed = hawp("train", "--datacfg", shapes, "--modelcfg", TINY, "--name", name, *options)
+    folders = sorted(Path("exp-ssl", name).iterdir()) if Path("exp-ssl", name).exists() else []
+    return code, printed, folders[0] if folders else Path()
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(next(folder.glob("model-*.pth")))[0].state_dict()
+
+
+def test_a_training_leaves_a_model_its_metrics_and_its_lineage(hawp, shapes):
+    code, printed, folder = train(hawp, shapes, "a-round0")
+    assert code == 0, printed
+    rows = read_metrics(folder / "metrics.jsonl")
+    validations = [row for row in rows if "sAP10" in row]
+    assert [row["epoch"] for row in validations] == [0, 1, 2]
+    assert [row["step"] for row in rows if "loss" in row] == [4, 8]
+    assert list((folder / "tensorboard").iterdir())
+    record = json.loads((folder / "lineage.json").read_text())
+    assert record["key"] == folder.name
+    assert yaml.safe_load(shapes.read_text())["key"] in record["ancestry"]
+    _, info = load_checkpoint(folder / "model-00002.pth")
+    assert (info["epoch"], info["recipe"]["key"], info["recipe"]["name"]) == (2, folder.name, "a-round0")
+    assert not (folder / "resume.pth").exists()
+    assert not (folder / "lease.json").exists()
+    again, printed, _ = train(hawp, shapes, "a-round0")
+    assert again == 0
+    assert "nothing to do" in printed
+
+
+def test_a_finished_model_that_was_deleted_comes_back(hawp, shapes, monkeypatch):
+    _, _, folder = train(hawp, shapes, "a")
+    before = (folder / "model-00002.pth").read_bytes()
+    (folder / "model-00002.pth").unlink()
+    monkeypatch.setattr(Trainer, "step", None)
+    code, printed, _ = train(hawp, shapes, "a")
+    assert code == 0, printed
+    assert (folder / "model-00002.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6])
+def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch, steps):
+    _, _, whole = train(hawp, shapes, "whole")
+    taken = 0
+    step = Trainer.step
+
+    def counted(self, batch):
+        nonlocal taken
+        taken += 1
+        if taken == steps:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", counted)
+    code, printed, cut = train(hawp, shapes, "cut")
+    assert code == 75, printed
+    assert f"step {steps} of 8 is saved" in printed
+    assert not list(cut.glob("model-*.pth"))
+    code, printed, _ = train(hawp, shapes, "cut")
+    assert code == 0, printed
+    assert f"carrying on after step {steps}" in printed
+    assert taken == 8
+    one, other = weights(whole), weights(cut)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+    def told(folder: Path) -> list:
+        return [(r["step"], r.get("sAP10"), r["epoch"]) for r in read_metrics(folder / "metrics.jsonl")]
+
+    # Lines of metrics may be cut differently; validations must be the same, each once.
+    assert [t for t in told(whole) if t[1] is not None] == [t for t in told(cut) if t[1] is not None]
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_images(hawp, shapes, monkeypatch):
+    step = Trainer.step
+
+    def poisoned(self, batch):
+        found = step(self, batch)
+        if self.at.step == 5:
+            found["aux"] = found["aux"] * float("nan")
+        return found
+
+    monkeypatch.setattr(Trainer, "step", poisoned)
+    code, printed, folder = train(hawp, shapes, "nan")
+    assert code == 2
+    assert "'aux' is not finite" in printed
+    assert "train/" in printed
+    assert "Traceback" not in printed
+    assert not list(folder.glob("model-*.pth"))
+
+
+def test_a_state_of_another_training_is_refused(hawp, shapes, monkeypatch):
+    from hawp_core.model.checkpoint import load_state, save_state
+
+    step = Trainer.step
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda self, batch: os.kill(os.getpid(), signal.SIGTERM) or step(self, batch))
+        _, _, folder = train(hawp, shapes, "a")
+    state = load_state(folder / "resume.pth")
+    save_state(folder / "resume.pth", state | {"key": "0" * 16})
+    code, printed, _ = train(hawp, shapes, "a")
+    assert code == 2
+    assert "belongs to the training 0000000000000000" in printed
+
+
+def test_fine_tuning_needs_the_model_it_starts_from(hawp, shapes, tiny):
+    _, _, folder = train(hawp, shapes, "first")
+    tuned = Path("tuned.yaml")
+    tiny["train"]["synthetic"]["base_lr"] = 1e-12
+    tuned.write_text(yaml.safe_dump(tiny))
+    code, printed = hawp(
+        "train", "--datacfg", shapes, "--modelcfg", tuned, "--name", "second", "--epochs", 1,
+        "--pretrained", folder / "model-00002.pth",
+    )  # fmt: skip
+    assert code == 0, printed
+    one, other = weights(folder), weights(next(Path("exp-ssl/second").iterdir()))
+    assert torch.allclose(one["fc1.weight"], other["fc1.weight"], atol=1e-6)
+    assert (
+        json.loads((next(Path("exp-ssl/second").iterdir()) / "lineage.json").read_text())["inputs"]["start"]
+        == folder.name
+    )
+
+
+def test_two_trainings_of_one_address_do_not_write_together(hawp, shapes, monkeypatch):
+    """The second waits for the first, and finds its work done."""
+    import subprocess
+    import sys
+
+    command = [
+        sys.executable,
+        "-m",
+        "hawp_core.commands.cli",
+        "train",
+        "--datacfg",
+        str(shapes),
+        "--modelcfg",
+        str(TINY),
+        "--name",
+        "x",
+    ]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=180)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert sum("nothing to do" in text for text in said) == 1, said
+
+
+def test_the_schedule_falls_after_its_steps(tiny):
+    schedule = Schedule.from_settings(tiny, "synthetic")
+    assert [schedule.rate(epoch) for epoch in range(2)] == [0.001, pytest.approx(0.0001)]
+    assert epochs(plan(tiny, "f", {}, 0).rounds[0].train) == schedule.epochs
+
+
+def test_a_compiled_training_carries_on_where_it_was_stopped(hawp, shapes, monkeypatch):
+    torch._dynamo.reset()
+    step = Trainer.step
+
+    def stopped(self, batch):
+        if self.at.step == 2:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", stopped)
+        code, printed, cut = train(hawp, shapes, "cut", "--compile")
+    assert code == 75 and "step 3 of 8 is saved" in printed
+    code, printed, cut = train(hawp, shapes, "cut", "--compile")
+    assert code == 0 and "carrying on after step 3" in printed, printed
+    rows = read_metrics(cut / "metrics.jsonl")
+    assert [row["step"] for row in rows if "sAP10" in row] == [0, 4, 8]
+    assert all(math.isfinite(row["loss"]) for row in rows if "loss" in row)
+
+
+@pytest.mark.parametrize("compiler", [None, "/bin/false"])
+def test_a_compiled_network_learns_the_same_and_does_without_a_compiler(hawp, shapes, monkeypatch, tmp_path, compiler):
+    torch._dynamo.reset()
+    if compiler:
+        monkeypatch.setattr("torch._inductor.config.cpp.cxx", (compiler,))
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "empty"))
+    _, _, plain = train(hawp, shapes, "plain", "--epochs", 1)
+    code, printed, fused = train(hawp, shapes, "fused", "--epochs", 1, "--compile")
+    assert code == 0, printed
+    assert weights(plain).keys() == weights(fused).keys()
+    losses = [
+        [row["loss"] for row in read_metrics(folder / "metrics.jsonl") if "loss" in row] for folder in (plain, fused)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)

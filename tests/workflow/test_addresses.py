@@ -1,0 +1,52 @@
+"""Addresses are promises: what was made yesterday is found tomorrow, however the code is arranged.
+
+tests/support/stored/addresses.json holds the recipe file and the result of every step of five runs. When this test fails, every
+artifact of every user would be made again: raise a stage's version (see test_versions.py) and run `python
+tests/workflow/test_addresses.py`, or mend what moved the address by mistake.
+"""
+
+import json
+
+from places import ROOT, STORED
+
+from hawp_core.workflow.chain import plan, report_recipe
+from hawp_core.workflow.paths import artifact
+from hawp_core.workflow.settings import complete, load
+
+ADDRESSES = STORED / "addresses.json"
+# The files of settings, and what is laid over them: every setting that belongs to an address differs somewhere.
+RUNS = {
+    "small": ("config/config.yaml", {}),
+    "published": ("config/hawpv3.yaml", {}),
+    "from scratch": ("config/config.yaml", {"seed": 7, "train": {"clip_norm": 1.0, "real": {"start": "scratch", "flips": 2}}}),
+    "votes": ("config/config.yaml", {"export": {"labels": "votes", "views": 20}, "evaluate": {"pairs": 3}}),
+    "one stack": ("config/hawpv3.yaml", {"rounds": 1, "model": {"stacks": 1}, "shapes": {"train": 100}, "name": "one.stack"}),
+}  # fmt: skip
+
+
+def addresses() -> dict[str, list[str]]:
+    """The recipe file and the result of every step of each run, upstream first, and those of the report."""
+    found = {}
+    for name, (file, changes) in RUNS.items():
+        settings = load(ROOT / file)
+        for section, values in changes.items():
+            settings[section] = _laid_over(settings[section], values)
+        places = {"folder": "photos", "manifest": "recipes/photographs.jsonl", "photographs": 2500, "shards": 3}
+        chain = plan(complete(settings), "0123456789abcdef" * 4, places)
+        steps = [f"{recipe.file} -> {artifact(recipe)}" for recipe in chain.recipes]
+        found[name] = [*steps, str(report_recipe(chain, len(chain.rounds) - 1).file)]
+    return found
+
+
+def _laid_over(below: object, above: object) -> object:
+    if not isinstance(above, dict):
+        return above
+    return below | {name: _laid_over(below[name], value) for name, value in above.items()}
+
+
+def test_every_address_is_as_it_was():
+    assert addresses() == json.loads(ADDRESSES.read_text())
+
+
+if __name__ == "__main__":
+    ADDRESSES.write_text(json.dumps(addresses(), indent=1) + "\n")

@@ -1,0 +1,160 @@
+"""Content addresses: what changes them, and what does not."""
+
+import copy
+import json
+
+import pytest
+
+from hawp_core.errors import UserError
+from hawp_core.workflow import settings
+from hawp_core.workflow.chain import plan, shape_recipe
+from hawp_core.workflow.planning import plan_run
+from hawp_core.workflow.recipe import STAGE_VERSIONS, read_recipe
+from hawp_core.workflow.status import state
+
+PLACES = {"folder": "photos", "manifest": "recipes/x.jsonl", "photographs": 6, "shards": 2}
+
+# setting -> (another value, the stages whose keys change, of round 0 and 1; what follows from them changes too)
+SHAPES, TRAIN0, TRAIN1, EXPORT, EVALUATE = "shapes", "train0", "train1", "export", "evaluate"
+ALL = {"synthesize", "train 0", "export 0", "evaluate 0", "train 1", "export 1", "evaluate 1"}
+NONE: set[str] = set()
+AFTER_TRAIN0 = ALL - {"synthesize"}
+AFTER_EXPORT0 = {"export 0", "train 1", "export 1", "evaluate 1"}
+AFTER_TRAIN1 = {"train 1", "export 1", "evaluate 1"}
+EVALUATIONS = {"evaluate 0", "evaluate 1"}
+OTHER = {
+    int: lambda v: v + 1, float: lambda v: v / 2 if v else 0.5, bool: lambda v: not v, list: lambda v: [x + 1 for x in v],
+}  # fmt: skip
+TEXT = {
+    "name": "other", "photographs.folder": "elsewhere", "train.synthetic.augment": "none", "train.real.augment": "none",
+    "train.real.start": "previous", "export.labels": "votes", "export.border": "black", "export.zoom": "out",
+    "compute.device": "cuda", "compute.precision": "bfloat16",
+}  # fmt: skip
+
+
+def expected(name: str) -> set[str]:
+    """Which artifacts depend on a setting, said once more by hand."""
+    if name in ("seed", "model.image_size") or name.startswith("shapes."):
+        return ALL
+    if name in ("name", "rounds", "train.gpus") or name.startswith(("compute.", "photographs.")):
+        return NONE
+    if name.startswith("train.real."):
+        return AFTER_TRAIN1
+    if name.startswith("export."):
+        return AFTER_EXPORT0
+    if name.startswith("evaluate."):
+        return EVALUATIONS
+    return AFTER_TRAIN0
+
+
+def keys(chosen: dict, photographs: str = "f" * 64) -> dict[str, str]:
+    chain = plan(chosen, photographs, PLACES, 1)
+    named = {"synthesize": chain.shapes.key}
+    for r in chain.rounds:
+        named |= {f"{recipe.stage} {r.number}": recipe.key for recipe in (r.train, r.export, r.evaluate)}
+    return named
+
+
+def changed(one: dict, other: dict) -> set[str]:
+    return {name for name in one if one[name] != other[name]}
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in settings.table()])
+def test_a_setting_changes_exactly_what_depends_on_it(tiny, name):
+    before = keys(tiny)
+    other = copy.deepcopy(tiny)
+    *parents, last = name.split(".")
+    section = other
+    for parent in parents:
+        section = section[parent]
+    value = section[last]
+    section[last] = TEXT[name] if isinstance(value, str) else OTHER[type(value)](value)
+    assert section[last] != value
+    assert changed(before, keys(other)) == expected(name)
+    section[last] = value
+    assert keys(other) == before
+
+
+def test_photographs_change_what_looks_at_them(tiny):
+    assert changed(keys(tiny), keys(tiny, "e" * 64)) == AFTER_EXPORT0 | EVALUATIONS
+
+
+@pytest.mark.parametrize(
+    ("stage", "dependants"),
+    [("synthesize", ALL), ("train", AFTER_TRAIN0), ("export", AFTER_EXPORT0), ("evaluate", EVALUATIONS)],
+)
+def test_a_stages_version_changes_what_it_makes(tiny, monkeypatch, stage, dependants):
+    before = keys(tiny)
+    monkeypatch.setitem(STAGE_VERSIONS, stage, 99)
+    assert changed(before, keys(tiny)) == dependants
+
+
+def test_fine_tuning_hangs_on_the_previous_model(tiny):
+    tiny["train"]["real"]["start"] = "previous"
+    chain = plan(tiny, "f" * 64, PLACES, 2)
+    assert [r.train.inputs["start"] for r in chain.rounds] == [
+        None,
+        chain.rounds[0].train.key,
+        chain.rounds[1].train.key,
+    ]
+
+
+def test_more_rounds_change_no_earlier_one(tiny):
+    two, five = plan(tiny, "f" * 64, PLACES, 2), plan(tiny, "f" * 64, PLACES, 5)
+    assert [r.key for r in five.recipes][: len(two.recipes)] == [r.key for r in two.recipes]
+
+
+def test_recipes_are_written_once_and_read_back(tiny, workplace):
+    recipe = shape_recipe(tiny)
+    path = recipe.write()
+    stamp = path.stat().st_mtime_ns
+    assert recipe.write() == path
+    assert path.stat().st_mtime_ns == stamp
+    assert read_recipe(path) == recipe
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda r: r["settings"].update(seed=9), "was altered"),
+        (lambda r: r.update(format="hawp-rounds recipe 0"), "this version reads"),
+        (lambda r: r.pop("inputs"), "lacks"),
+        (lambda r: r.update(version=99), "was altered"),
+    ],
+)
+def test_a_damaged_recipe_is_refused(tiny, workplace, damage, sentence):
+    path = shape_recipe(tiny).write()
+    record = json.loads(path.read_text())
+    damage(record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=sentence):
+        read_recipe(path)
+
+
+def test_a_recipe_of_another_stage_version_is_refused(tiny, workplace, monkeypatch):
+    path = shape_recipe(tiny).write()
+    monkeypatch.setitem(STAGE_VERSIONS, "synthesize", 99)
+    with pytest.raises(UserError, match="asks for version 1"):
+        read_recipe(path)
+
+
+def test_a_plan_is_quick_and_all_of_it_missing(tiny, workplace, photographs):
+    tiny["photographs"]["folder"] = str(photographs)
+    chain = plan_run(tiny, 2, write=True)
+    assert {state(recipe).word for recipe in chain.recipes} == {"missing"}
+    again = plan_run(tiny, 2, write=True)
+    assert [r.key for r in again.recipes] == [r.key for r in chain.recipes]
+
+
+def test_why_two_addresses_differ(workplace, photographs, hawp, tiny):
+    tiny["photographs"]["folder"] = str(photographs)
+    one = plan_run(tiny, 1, write=True)
+    tiny["train"]["synthetic"]["base_lr"] = 0.5
+    tiny["export"]["views"] = 7
+    other = plan_run(tiny, 1, write=True)
+    code, printed = hawp("lineage", "--why", one.rounds[1].export.key, other.rounds[1].export.key)
+    assert code == 0, printed
+    assert printed.splitlines() == [
+        "export: export.views 2 -> 7",
+        "train: train.synthetic.base_lr 0.001 -> 0.5",
+    ]
