@@ -10,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
+from hawp_core.data.photographs.selection import SOFTWARE
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.runtime.files import replacing
 
@@ -127,10 +129,12 @@ def _title(text: str, width: int, font: ImageFont.FreeTypeFont) -> np.ndarray:
 
 
 def save_png(path: Path | str, rgb: np.ndarray) -> None:
-    """Write a picture (H, W, 3) or (H, W) uint8 as PNG, whole or not at all.
+    """Write a picture (H, W, 3) or (H, W) uint8 as PNG that says who drew it, whole or not at all.
 
     Raises:
         UserError: the file cannot be written.
     """
+    about = PngInfo()
+    about.add_text("Software", SOFTWARE)
     with replacing(path) as temporary:
-        Image.fromarray(rgb).save(temporary, format="PNG")
+        Image.fromarray(rgb).save(temporary, format="PNG", pnginfo=about)

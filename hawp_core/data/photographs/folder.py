@@ -91,7 +91,7 @@ def survey(folder: Path | str) -> tuple[list[Photograph], list[Rejected]]:
     files = _bundled_files(root) if folder == "bundled" else _walk(root)
     photographs, rejected = [], []
     for name, path in files:
-        reason, found = _examine(name, path)
+        reason, found = examine(name, path)
         if reason:
             rejected.append(Rejected(shown(name), reason))
         else:
@@ -148,7 +148,7 @@ def _listed(folder: Path) -> list[os.DirEntry]:
         ) from error
 
 
-def _examine(name: str, path: str) -> tuple[str, os.stat_result | None]:
+def examine(name: str, path: str) -> tuple[str, os.stat_result | None]:
     """Why the file cannot be used ('' if it can), and its status."""
     try:
         name.encode("utf-8")

@@ -1,0 +1,126 @@
+"""The images that a user names one by one, by folder or by pattern, and the name under which each result is written."""
+
+import glob
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from hawp_core.data.photographs.folder import examine, survey
+from hawp_core.errors import UserError
+from hawp_core.runtime.text import shown
+
+# What a picture of ours says of itself in its PNG header, so that it is not taken for a photograph.
+SOFTWARE = "hawp-rounds"
+LONGEST_NAME = 255  # bytes of one name on the file systems in use
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is to be done, and what is not.
+
+    Attributes:
+        files: (image, its name below the output folder), no name twice.
+        rejected: a sentence for each file that was meant and cannot be used.
+        own: pictures that this tool wrote earlier, which are no photographs.
+    """
+
+    files: list[tuple[Path, Path]]
+    rejected: list[str]
+    own: list[Path]
+
+
+def select(patterns: list[str]) -> Selection:
+    """The images that `patterns` mean: files, folders (searched recursively) and shell patterns.
+
+    Where two images of different folders have one name, all that share it keep the path that was given.
+
+    Raises:
+        UserError: a pattern that is empty or names nothing, or two images that cannot be told apart by their paths.
+    """
+    found: dict[str, tuple[Path, Path]] = {}
+    rejected: list[str] = []
+    own: list[Path] = []
+    for file, name in (each for pattern in patterns for each in _meant(pattern, rejected)):
+        reason, _ = examine(str(name), str(file))
+        if reason:
+            rejected.append(f"{shown(file)}: {reason}")
+        elif is_own(file):
+            own.append(file)
+        else:
+            # The same file named twice is one image.
+            found.setdefault(os.path.abspath(file), (file, name))
+    return Selection(_told_apart(list(found.values())), rejected, own)
+
+
+def _meant(pattern: str, rejected: list[str]) -> list[tuple[Path, Path]]:
+    if not pattern:
+        raise UserError("one of the images has an empty name: give an image, a folder of images or a pattern.")
+    path = Path(pattern)
+    if path.is_dir():
+        photographs, unusable = survey(path)
+        rejected += [f"{shown(path)}/{each.name}: {each.reason}" for each in unusable]
+        return [(path / photograph.name, Path(photograph.name)) for photograph in photographs]
+    matches = [path] if os.path.lexists(path) else [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
+    if not matches:
+        raise UserError(
+            f"{shown(pattern)} names no file: give an image, a folder of images or a pattern such as 'photos/*.jpg'."
+        )
+    return [(match, Path(match.name)) for match in matches if not match.is_dir()]
+
+
+def _told_apart(files: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    times = Counter(name for _, name in files)
+    apart = [(file, name if times[name] == 1 else _below(file)) for file, name in files]
+    owners: dict[Path, Path] = {}
+    for file, name in apart:
+        if name in owners:
+            raise UserError(
+                f"{shown(owners[name])} and {shown(file)} would both be written as {shown(name)}: "
+                "give them in two commands, with an output folder each."
+            )
+        owners[name] = file
+    return apart
+
+
+def _below(file: Path) -> Path:
+    """A file's path as it was given, made relative without leaving the folder that it will lie in."""
+    return Path(*(part for part in file.parts if part not in (file.anchor, "..")))
+
+
+def is_own(file: Path) -> bool:
+    """Whether this tool drew the picture in `file`."""
+    if file.suffix.lower() != ".png":
+        return False
+    try:
+        with Image.open(file) as image:
+            return image.info.get("Software") == SOFTWARE
+    except Exception:  # what is damaged is told by whoever reads the pixels
+        return False
+
+
+def outputs(selection: Selection, folder: Path, endings: list[str]) -> dict[Path, list[Path]]:
+    """Where the results of each image go: `folder`/NAME.ENDING.
+
+    Raises:
+        UserError: `folder` is a file, or a result would replace an image that is to be read.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(f"{shown(folder)} is no folder: name one with --saveto, which is made where it is missing.")
+    inputs = {os.path.realpath(file): file for file, _ in selection.files}
+    planned = {}
+    for file, name in selection.files:
+        planned[file] = [folder / name.with_name(f"{name.name}.{ending}") for ending in endings]
+        for path in planned[file]:
+            if os.path.realpath(path) in inputs:
+                raise UserError(
+                    f"the result for {shown(file)} would replace the image {shown(path)}: write to another folder with --saveto."
+                )
+    return planned
+
+
+def too_long(paths: list[Path]) -> bool:
+    """Whether one of `paths` has a name that no file system takes."""
+    return any(len(os.fsencode(path.name)) > LONGEST_NAME for path in paths)
