@@ -4,10 +4,18 @@ Knows nothing of PyTorch, so that recipes and file headers can be compared where
 """
 
 import dataclasses
+import math
 
 from hawp_core.errors import UserError
 
 STRIDE = 4
+
+# The largest of each size that a network is built with, beyond any in use: a damaged or hostile file asks for more
+# memory than a machine has, and is told so before anything is built. The schema of the settings states the same.
+LARGEST = {
+    "image_size": 4096, "width": 2048, "depth": 6, "stacks": 8, "line_points": 256, "junction_features": 4096,
+    "line_features": 256, "verification_width": 16384, "lineness_widths": 16384, "max_junctions": 4096,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,20 +91,23 @@ def _acceptable(name: str, value: object, default: object) -> bool:
     if isinstance(default, bool):
         return isinstance(value, bool)
     if isinstance(default, tuple):
-        whole = isinstance(value, (list, tuple)) and all(isinstance(v, int) and v > 0 for v in value)
+        whole = isinstance(value, (list, tuple)) and all(
+            isinstance(v, int) and not isinstance(v, bool) and 0 < v <= LARGEST[name] for v in value
+        )
         return whole and len(value) == len(default)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     if isinstance(default, float):
-        return value >= 0 if name == "junction_threshold" else value > 0
+        return math.isfinite(value) and (value >= 0 if name == "junction_threshold" else value > 0)
     least = {"width": 16, "line_points": 3}.get(name, 1)
-    return isinstance(value, int) and value >= least and (name != "width" or value % 16 == 0)
+    return isinstance(value, int) and least <= value <= LARGEST[name] and (name != "width" or value % 16 == 0)
 
 
 def _wanted(name: str, default: object) -> str:
     special = {"width": "a positive multiple of 16", "line_points": "a whole number from 3 on"}
     kinds = {bool: "true or false", tuple: "two positive whole numbers", float: "a positive number"}
-    return f"{special.get(name) or kinds.get(type(default), 'a positive whole number')}, for instance {default!r}"
+    most = f" up to {LARGEST[name]}" if name in LARGEST else ""
+    return f"{special.get(name) or kinds.get(type(default), 'a positive whole number')}{most}, for instance {default!r}"
 
 
 def _cast(value: object, default: object) -> object:

@@ -73,6 +73,9 @@ def load_checkpoint(
     info = {name: content.get(name) for name in ("architecture", "epoch", "recipe")}
     if not isinstance(info["architecture"], dict) or not isinstance(content.get("state"), dict):
         raise UserError(f"{path} lacks its architecture or its weights: it is damaged; train or copy it again.")
+    epoch = info["epoch"]
+    if not isinstance(info["recipe"], dict) or not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
+        raise UserError(f"{path} does not say what it was trained with: it is damaged; train or copy it again.")
     try:
         architecture = Architecture.from_dict(info["architecture"])
     except UserError as error:
@@ -191,7 +194,12 @@ def _network(path: Path | str, architecture: Architecture, state: dict) -> Wiref
 
 
 def _shape(value: object) -> tuple | str:
-    return tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+    """The shape of a plain tensor; of anything else, what it is."""
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    if value.layout is not torch.strided or value.device.type == "meta" or value.is_complex() or value.is_quantized:
+        return f"{value.dtype}, {value.layout}, on {value.device}".replace("torch.", "")
+    return tuple(value.shape)
 
 
 def _compare(path: Path | str, found: Architecture, expected: Architecture) -> None:
