@@ -9,6 +9,7 @@ import yaml
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
+from hawp_core.runtime.limited_yaml import parse_yaml
 from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
 from hawp_core.workflow.settings import complete, schema
 
@@ -181,8 +182,11 @@ def named_run(args: argparse.Namespace) -> tuple[list[Path | dict], int | None]:
     if not words:
         return sources, None
     name, _, number = words[-1].partition("=")
+    most = schema()["properties"]["rounds"]["maximum"]
     if name != "rounds" or not number.isdecimal():
         raise UserError(f"{words[-1]!r} is not of the form rounds=N, such as rounds=3.")
+    if len(number) > len(str(most)) or int(number) > most:
+        raise UserError(f"rounds={number} is more than the {most} rounds that a run may have: ask for fewer.")
     return sources, int(number)
 
 
@@ -190,6 +194,6 @@ def _setting(word: str) -> dict:
     """KEY=VALUE, the value in YAML."""
     name, _, value = word.partition("=")
     try:
-        return {name: yaml.safe_load(value)}
+        return {name: parse_yaml(value)}
     except yaml.YAMLError as error:
         raise UserError(f"{word!r} is not of the form KEY=VALUE with a value in YAML, such as name=mine.") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.limited_yaml import parse_yaml
 
 TAIL = 65536  # bytes at the end of a file of JSON lines that hold its last rows
 
@@ -120,7 +121,7 @@ def read_yaml(path: Path | str) -> dict:
         UserError: no such file, not YAML, or not a mapping.
     """
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        value = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give an existing configuration file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -10,6 +10,7 @@ import yaml
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
+from hawp_core.runtime.limited_yaml import parse_yaml
 
 
 def merged_settings(sources: list[Path | dict]) -> dict:
@@ -83,7 +84,7 @@ def _meant(text: str) -> object:
     with contextlib.suppress(ValueError):
         return float(text)
     with contextlib.suppress(yaml.YAMLError):
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     return text
 
 

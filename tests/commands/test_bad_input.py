@@ -171,3 +171,19 @@ def _photograph() -> Path:
     from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 
     return bundled_folder() / next(name for name in BUNDLED if name.endswith(".png"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 20_000, "seed: " + "9" * 5000, "name: 2020-99-99", "model: &m {depth: *m}", 'name: "abc\\n"', "[a]: 1"],
+)
+def test_a_configuration_made_to_harm_is_one_sentence(workplace, hawp, text):
+    Path("odd.yaml").write_text(text)
+    code, printed = hawp("plan", "--config", "odd.yaml")
+    assert code == 2 and "odd.yaml" in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize("number", ["101", "99999999999999999999"])
+def test_rounds_beyond_the_limit_are_one_sentence(workplace, hawp, number):
+    code, printed = hawp("plan", "--config", TINY, f"rounds={number}")
+    assert code == 2 and "rounds" in printed and "100" in printed
