@@ -1,6 +1,7 @@
 """What the tests share: one thread, or OMP_NUM_THREADS, photographs, and the command line run in a folder of its own."""
 
 import os
+import tempfile
 
 from places import ROOT, TINY
 
@@ -17,6 +18,12 @@ from hawp_core.commands import cli
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.workflow import settings
 
+# PyTorch's cache of compiled networks does not know of ATEN_CPU_CAPABILITY: a process that finds what another capability left
+# crashes.
+os.environ.setdefault(
+    "TORCHINDUCTOR_CACHE_DIR",
+    f"{tempfile.gettempdir()}/torchinductor_{os.getuid()}_{torch.backends.cpu.get_cpu_capability()}",
+)
 THREADS = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(THREADS)
 cv2.setNumThreads(THREADS)

@@ -6,6 +6,10 @@ same bits. Several processes (`distributed`) take their shares of the same batch
 rounding; a state of any number of processes carries on with any other.
 """
 
+import getpass
+import os
+import platform
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -33,6 +37,19 @@ from hawp_core.training.meter import Window
 from hawp_core.training.schedule import Schedule
 
 LOG_STEPS = 20  # steps between two lines of metrics
+
+
+def compile_parts(network: WireframeNetwork) -> None:
+    """Let torch.compile fuse the operations of the backbone and the heatmap decoder when they first run."""
+    # PyTorch's cache finds code by what was compiled, not by the processor that it was compiled for; code of another
+    # one ends the process (seen in 2.15). A folder for each kind of processor keeps them apart; PyTorch reads the
+    # variable when its compiler is first imported, which is here.
+    kind = f"{platform.machine()}-{torch.backends.cpu.get_cpu_capability()}".replace(" ", "-").lower()
+    folder = Path(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}", kind)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    torch._dynamo.config.suppress_errors = True
+    for part in (network.backbone, network.heatmap_decoder):
+        part.compile()
 
 
 class TrainingStep(nn.Module):
@@ -102,9 +119,7 @@ class Trainer:
         # Channels last halves the time of a step on a CPU, and is what tensor cores want.
         self.network = network.to(memory_format=torch.channels_last)
         if compiled:
-            torch._dynamo.config.suppress_errors = True
-            for part in (network.backbone, network.heatmap_decoder):
-                part.compile()
+            compile_parts(network)
         self.data, self.validation, self.schedule = data, validation, schedule
         self.folder, self.key, self.recipe, self.stop = folder, key, recipe, stop
         self.precision, self.save_seconds = precision, save_seconds

@@ -18,8 +18,6 @@ from hawp_core.training.trainer import Trainer
 from hawp_core.workflow.chain import plan
 from hawp_core.workflow.paths import epochs
 
-pytestmark = pytest.mark.numeric
-
 
 @pytest.fixture
 def shapes(workplace, hawp) -> Path:
