@@ -51,13 +51,14 @@ def _collect(args: argparse.Namespace) -> None:
         chain = plan_run(merged_settings([file, *changes]), rounds)
         needed |= {recipe.key for recipe in chain.recipes}
         needed |= {report_recipe(chain, number).key for number in range(len(chain.rounds))}
+    found = inventory.unneeded(needed)
     total = 0
-    for key, paths in inventory.unneeded(needed).items():
+    for key, paths in found.items():
         for path in paths:
             total += inventory.size(path)
             print(f"{key}  {inventory.size(path) / 1e6:10.1f} MB  {path}")
-        if args.delete:
-            inventory.remove(paths)
+    for folder in inventory.remove(found) if args.delete else ():
+        log.warning("%s stays: it holds files that are not the run's", folder)
     log.info("%.1f MB %s", total / 1e6, "removed" if args.delete else "could be removed with --delete")
 
 

@@ -1,47 +1,83 @@
 """What lies in exp-ssl/, data-ssl/ and reports/: found by its address, checked against its record, removed when nobody needs it."""
 
+import contextlib
+import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json, sha256
+from hawp_core.runtime.lease import worker
 from hawp_core.workflow.recipe import KEY_LENGTH
 
 ROOTS = ("exp-ssl", "data-ssl", "reports")
 
-
-_KEY = re.compile(rf"^(?:evaluation-)?([0-9a-f]{{{KEY_LENGTH}}})(?:[-.].*)?$")
+KEY = rf"[0-9a-f]{{{KEY_LENGTH}}}"
+_SHARD = r"\d{5,}-of-\d{5,}\.h5"
+_LEASE = r"lease\.(?:json|lock)"
+# Every name that the steps of a run write, below the folder of its round: nothing else is ever deleted.
+_WRITTEN = {
+    "exp-ssl": re.compile(
+        rf"(?P<key>{KEY})(?:/(?:\.?model-\d{{5,}}\.pth|model\.yaml|metrics\.jsonl|lineage\.json|resume\.pth|{_LEASE}"
+        rf"|tensorboard|tensorboard/events\.out\.tfevents\.[^/]+|\.[^/]+\.part))?"
+        rf"|{KEY}/evaluation-(?P<evaluation>{KEY})\.(?:lineage\.)?json"
+    ),
+    "data-ssl": re.compile(
+        rf"(?P<key>{KEY})(?:-model-\d{{5,}})?\.(?:h5|yaml|log|lineage\.json)"
+        rf"|(?P<shapes>{KEY})(?:/(?:train|validation)-{_SHARD})?"
+        rf"|(?P<shards>{KEY})-shards(?:/{_SHARD}(?:\.work(?:/(?:{KEY}\.jsonl|[^/]+\.json|{_LEASE}))?)?)?"
+    ),
+    "reports": re.compile(rf"(?P<key>{KEY})(?:/[a-z-]+\.(?:svg|png|html|csv))?"),
+}  # fmt: skip
 
 
 def artifacts() -> dict[str, list[Path]]:
-    """Address -> the files and folders that belong to it, below the working folder.
+    """Address -> the files and folders that belong to it, below the working folder; folders after what is in them.
 
-    A training's folder stands for all that is in it, but for the evaluations, which have addresses of their own.
+    Only what a recipe or a lineage record vouches for, under a name that a step of a run gives; a user's own files that
+    happen to look alike are not among them, and no link is followed.
     """
+    known = _vouched_for()
     found: dict[str, list[Path]] = {}
-    for root in ROOTS:
-        for path in sorted(Path(root).glob("*/*")):
-            match = _KEY.match(path.name)
-            if match:
-                found.setdefault(match[1], []).append(path)
-            for inner in sorted(path.glob("evaluation-*")) if path.is_dir() and root == "exp-ssl" else ():
-                match = _KEY.match(inner.name)
-                if match:
-                    found.setdefault(match[1], []).append(inner)
-    for path in sorted(Path("recipes").glob("*/*.json")):
-        key = path.stem.rpartition("-")[2]
-        if re.fullmatch(rf"[0-9a-f]{{{KEY_LENGTH}}}", key):
-            found.setdefault(key, []).append(path)
+    for root, pattern in _WRITTEN.items():
+        for path in _below(Path(root)):
+            match = pattern.fullmatch("/".join(path.parts[2:]))
+            key = match and next(value for value in match.groupdict().values() if value)
+            if key in known:
+                found.setdefault(key, []).append(path)
+    for key, paths in known.items():
+        found.setdefault(key, []).extend(path for path in paths if path.parts[0] == "recipes")
+    return found
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """Everything two levels and more below `root`, what is in a folder before the folder; links are left alone."""
+    for place, folders, files in os.walk(root, topdown=False, followlinks=False):
+        # os.walk goes into a root that is a link itself.
+        if any(part.is_symlink() for part in (root, root / Path(place).relative_to(root))):
+            continue
+        for name in (*files, *folders):
+            path = Path(place, name)
+            if len(path.parts) > 2 and not path.is_symlink():
+                yield path
+
+
+def _vouched_for() -> dict[str, list[Path]]:
+    """Address -> the recipes and lineage records that say that this tool made, or was about to make, an artifact."""
+    found: dict[str, list[Path]] = {}
+    recipes = [path for path in _below(Path("recipes")) if re.fullmatch(rf"[a-z]+-{KEY}\.json", path.name)]
+    for path in (*recipes, *records()):
+        with contextlib.suppress(UserError):
+            key = read_json(path).get("key")
+            if isinstance(key, str) and re.fullmatch(KEY, key) and (path not in recipes or key in path.name):
+                found.setdefault(key, []).append(path)
     return found
 
 
 def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    if path.is_dir():
-        return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
-    return path.stat().st_size if path.exists() else 0
+    """Bytes of a file; 0 for a folder, whose files are counted for themselves."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def unneeded(needed: set[str]) -> dict[str, list[Path]]:
@@ -49,33 +85,36 @@ def unneeded(needed: set[str]) -> dict[str, list[Path]]:
     return {key: paths for key, paths in artifacts().items() if key not in needed}
 
 
-def busy(path: Path) -> bool:
-    """Whether a process holds a lease on something in `path`."""
-    return path.is_dir() and any(path.rglob("lease.json"))
+def remove(found: dict[str, list[Path]]) -> list[Path]:
+    """Delete what `unneeded` found, all of it or, where somebody works on some of it, nothing.
 
-
-def remove(paths: list[Path]) -> None:
-    """Delete files and folders.
+    Returns: folders that stay, because they hold files that this tool did not write.
 
     Raises:
-        UserError: one of them is being written, or cannot be deleted.
+        UserError: some of it is being written, or cannot be deleted.
     """
+    paths = [path for several in found.values() for path in several]
     for path in paths:
-        if busy(path):
-            raise UserError(f"{path} is being written (it holds a lease.json): stop that work first, or wait for it.")
+        if path.name == "lease.json" and (holder := worker(path.parent)):
+            raise UserError(f"{path.parent} is being written by {holder}: stop that work first, or wait for it.")
+    kept = []
+    for path in paths:
         try:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
+            if not path.is_dir():
                 path.unlink(missing_ok=True)
+            elif any(path.iterdir()):
+                kept.append(path)
+            else:
+                path.rmdir()
         except OSError as error:
             raise UserError(f"{path} cannot be removed ({error.strerror}): remove it by hand.") from error
+    return kept
 
 
 def records() -> Iterator[Path]:
     """Every lineage record below the working folder."""
     for root in ROOTS:
-        yield from sorted(Path(root).rglob("*lineage.json"))
+        yield from sorted(path for path in _below(Path(root)) if path.name.endswith("lineage.json"))
 
 
 def faults(record: Path) -> list[str]:
