@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test test-numeric test-slurm test-faults test-slurm-faults lint bench lock clean
+.PHONY: help setup run test test-numeric test-slurm test-faults test-slurm-faults lint fix bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,11 +51,19 @@ bench: $(READY)  ## Speed on this machine, and how it grows (REFERENCE=DIR: besi
 	python benchmarks/bench.py $(if $(REFERENCE),--reference $(REFERENCE))
 	python benchmarks/growth.py
 
-lint: $(READY)  ## Check style: ruff, snakefmt, snakemake --lint
+# The one list of checks: .ci/run and pre-commit call it.
+lint: $(READY)  ## Check style, floors and types: ruff, import-linter, mypy, snakefmt, snakemake --lint
 	ruff check .
 	ruff format --check .
+	lint-imports --no-logo --cache-dir .mypy_cache/imports
+	mypy
 	snakefmt --check Snakefile rules
 	snakemake --lint
+
+fix: $(READY)  ## Mend what ruff and snakefmt can mend by themselves
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile rules
 
 lock: $(READY)  ## Write envs/requirements.lock anew
 	uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-header \
