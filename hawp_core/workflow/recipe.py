@@ -8,6 +8,7 @@ written beside them as `places`, outside the digest. Recipes are known before an
 import copy
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ RECIPE_FORMAT = "hawp-rounds recipe 1"
 STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "report": 1}
 
 
+LONGEST_NAME = 200  # bytes: a file system takes 255, and names get endings
 KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run
 
 
@@ -56,6 +58,37 @@ def pick(settings: dict, paths: tuple[str, ...]) -> dict:
     return picked
 
 
+def check_name(name: object) -> None:
+    """Make sure that a name, wherever it comes from, is one plain folder inside the run.
+
+    Raises:
+        UserError: empty, hidden, too long, or with a separator or control character.
+    """
+    plain = isinstance(name, str) and name.isprintable() and not re.search(r"[/\\]", name)
+    if not plain or not name or name.startswith((".", "-")) or len(name.encode()) > LONGEST_NAME:
+        raise UserError(
+            f"the name {name!r} is no plain folder name: use letters, digits, dots, dashes and underscores, such as "
+            "mine-round0."
+        )
+
+
+def check_places(path: Path | str, places: object) -> None:
+    """Make sure that what a recipe's file says of where things lie stays inside the run; the photographs may lie anywhere.
+
+    Raises:
+        UserError: a place outside the working folder, or no place at all.
+    """
+    words = {"folder"}
+    values = places.items() if isinstance(places, dict) else [("places", None)]
+    for role, value in values:
+        for each in value if isinstance(value, list) else [value]:
+            outside = isinstance(each, str) and (Path(each).is_absolute() or ".." in Path(each).parts or "\0" in each)
+            if not isinstance(places, dict) or (outside and role not in words):
+                raise UserError(
+                    f"{path} places {role} at {each!r}, which is not inside the run: delete it and run the workflow again."
+                )
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How one artifact is made.
@@ -77,6 +110,10 @@ class Recipe:
     version: int = 0
 
     def __post_init__(self) -> None:
+        check_name(self.name)
+        for role, key in self.inputs.items():
+            if key is not None and not (isinstance(key, str) and re.fullmatch(r"[0-9a-f]{8,64}", key)):
+                raise UserError(f"{key!r} is no address of what a recipe consumes as {role}: make that file anew.")
         if not self.version:
             object.__setattr__(self, "version", STAGE_VERSIONS[self.stage])
 
@@ -91,13 +128,21 @@ class Recipe:
         return digest(self.identity)[:KEY_LENGTH]
 
     @property
+    def seal(self) -> str:
+        """Digest of what the file of a recipe holds beside its key's content: a change by hand or by damage shows."""
+        return digest([self.name, self.places])[:KEY_LENGTH]
+
+    @property
     def file(self) -> Path:
         """Where the recipe is written, relative to the working folder."""
         return Path("recipes", self.name, f"{self.stage}-{self.key}.json")
 
     def write(self) -> Path:
         """Write the recipe, unless the same is there."""
-        record = {"format": RECIPE_FORMAT, "key": self.key, "name": self.name, "places": self.places, **self.identity}
+        record = {
+            "format": RECIPE_FORMAT, "key": self.key, "name": self.name, "places": self.places, "seal": self.seal,
+            **self.identity,
+        }  # fmt: skip
         if not self.file.is_file() or read_json(self.file) != record:
             write_json(self.file, record)
         return self.file
@@ -115,10 +160,16 @@ def read_recipe(path: Path | str) -> Recipe:
             f"{path} has the recipe format {record.get('format')!r}, and this version reads {RECIPE_FORMAT!r}: "
             "delete it and run the workflow again."
         )
+    check_places(path, record.get("places"))
     try:
         recipe = Recipe(**{name: record[name] for name in ("stage", "settings", "inputs", "name", "places", "version")})
     except KeyError as error:
         raise UserError(f"{path} lacks {error}: delete it and run the workflow again.") from error
+    if recipe.seal != record.get("seal"):
+        raise UserError(
+            f"{path} was altered, or written by an earlier version: its name and places do not match their seal; delete it "
+            "and run the workflow again."
+        )
     if recipe.key != record.get("key"):
         raise UserError(
             f"{path} was altered: its content has the key {recipe.key}, and it says {record.get('key')}; "

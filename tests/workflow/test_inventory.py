@@ -71,9 +71,9 @@ def test_a_root_that_is_a_link_is_left_alone(run, root, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / root
     shutil.move(root, elsewhere)
     Path(root).symlink_to(elsewhere)
-    before = {path for path in elsewhere.rglob("*")}
+    before = set(elsewhere.rglob("*"))
     assert run("--delete")[0] == 0
-    assert {path for path in elsewhere.rglob("*")} == before
+    assert set(elsewhere.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
