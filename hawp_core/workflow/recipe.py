@@ -64,8 +64,12 @@ def check_name(name: object) -> None:
     Raises:
         UserError: empty, hidden, too long, or with a separator or control character.
     """
-    plain = isinstance(name, str) and name.isprintable() and not re.search(r"[/\\]", name)
-    if not plain or not name or name.startswith((".", "-")) or len(name.encode()) > LONGEST_NAME:
+    if (
+        not isinstance(name, str)
+        or not name.isprintable()
+        or re.search(r"[/\\]|^$|^[.-]", name)
+        or len(name.encode(errors="surrogatepass")) > LONGEST_NAME
+    ):
         raise UserError(
             f"the name {name!r} is no plain folder name: use letters, digits, dots, dashes and underscores, such as "
             "mine-round0."
