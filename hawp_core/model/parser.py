@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
-from hawp_core.geometry.resize import to_square
+from hawp_core.geometry.resize import to_grey, to_square
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.detection import detect
@@ -56,7 +55,7 @@ class Model:
     def _square(self, image: np.ndarray) -> np.ndarray:
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise ValueError(f"an image is (H, W) or (H, W, 3) uint8, not {image.shape} {image.dtype}")
-        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        grey = image if image.ndim == 2 else to_grey(image)
         return to_square(grey, self.size)
 
 

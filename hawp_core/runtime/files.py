@@ -8,10 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from hawp_core.errors import UserError
-from hawp_core.runtime.limited_yaml import parse_yaml
 
 TAIL = 65536  # bytes at the end of a file of JSON lines that hold its last rows
 
@@ -120,6 +117,11 @@ def read_yaml(path: Path | str) -> dict:
     Raises:
         UserError: no such file, not YAML, or not a mapping.
     """
+    # Read where it is needed: a program that only runs a model has no settings, and perhaps no YAML.
+    import yaml
+
+    from hawp_core.runtime.limited_yaml import parse_yaml
+
     try:
         value = parse_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
