@@ -148,7 +148,7 @@ def test_architecture_round_trip_and_defaults():
         ({"distance_threshold": 0}, "model.distance_threshold"),
         ({"junction_threshold": -0.1}, "model.junction_threshold"),
         ({"image_size": 100}, "128"),
-        ({"image_size": 512, "depth": 8}, "1024"),
+        ({"image_size": 320, "depth": 6}, "256"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_sentence(values, named):

@@ -175,7 +175,7 @@ def test_two_trainings_of_one_address_do_not_write_together(hawp, shapes, monkey
 def test_the_schedule_falls_after_its_steps(tiny):
     schedule = Schedule.from_settings(tiny, "synthetic")
     assert [schedule.rate(epoch) for epoch in range(2)] == [0.001, pytest.approx(0.0001)]
-    assert epochs(plan(tiny, "f", {}, 0).rounds[0].train) == schedule.epochs
+    assert epochs(plan(tiny, "f" * 16, {}, 0).rounds[0].train) == schedule.epochs
 
 
 def test_a_compiled_training_carries_on_where_it_was_stopped(hawp, shapes, monkeypatch):
