@@ -7,7 +7,7 @@ from pathlib import Path
 from hawp_core.commands import common
 from hawp_core.data.data_config import read_data_config
 from hawp_core.runtime.devices import compute_options, device_name
-from hawp_core.runtime.files import sha256, write_json
+from hawp_core.runtime.files import sha256
 from hawp_core.workflow.recipe import EVALUATE_SETTINGS, KEY_LENGTH, Recipe, pick
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.data.photographs.manifest import Manifest, fingerprint
     from hawp_core.data.shapes.dataset import ShapeSet
-    from hawp_core.evaluation.protocol import choose, on_photographs, on_shapes
+    from hawp_core.evaluation.annotations import read_annotations
+    from hawp_core.evaluation.protocol import choose, measure_on_labelled, measure_on_shapes, measure_repeatability
+    from hawp_core.evaluation.results import Evaluation
     from hawp_core.model.checkpoint import load_checkpoint
     from hawp_core.workflow.record import write_record
 
@@ -80,87 +82,24 @@ def run(args: argparse.Namespace) -> None:
     recipe = Recipe("evaluate", pick(settings, EVALUATE_SETTINGS), inputs, made.get("name") or model.stem)
     common.check_expected(recipe, args.expect)
 
-    results: dict = {"model": str(model), "photographs": folder, "epoch": info["epoch"]}
-    if shapes:
-        results["shapes"] = on_shapes(network, ShapeSet([Path(file) for file in shapes["validation"]]))
     names = choose(manifest, chosen["photographs"])
-    if names:
-        results["repeatability"] = on_photographs(
+    found = Evaluation(
+        model=str(model),
+        photographs=folder,
+        epoch=info["epoch"],
+        shapes=measure_on_shapes(network, ShapeSet([Path(file) for file in shapes["validation"]])) if shapes else None,
+        repeatability=measure_repeatability(
             network, folder, names, pairs=chosen["pairs"], min_score=chosen["min_score"], seed=settings["seed"]
         )
-    if args.truth:
-        results["labelled"] = _labelled(args.truth, folder, network)
+        if names
+        else {},
+        labelled=measure_on_labelled(network, folder, read_annotations(args.truth)) if args.truth else {},
+    )
     destination = args.dest or model.parent / f"evaluation-{recipe.key}.json"
-    write_json(destination, results)
+    found.write(destination)
     if args.dest is None:
         write_record(
             destination, recipe, outputs={destination.name: destination}, upstream=[model, *([shapes_file] if shapes_file else [])],
-            seconds=time.monotonic() - began, device=device_name(device), counts={"headline": headline(results)},
+            seconds=time.monotonic() - began, device=device_name(device), counts={"headline": found.headline},
         )  # fmt: skip
-    print(table(results))
-
-
-def _labelled(truth: Path, folder: str, network) -> dict:
-    """Structural AP and heatmap metrics of the model and of LSD on annotated photographs."""
-    from hawp_core.data.photographs.decoding import read_gray
-    from hawp_core.data.photographs.folder import resolve
-    from hawp_core.evaluation.annotations import read_annotations
-    from hawp_core.evaluation.heatmap_ap import heatmap_ap
-    from hawp_core.evaluation.lsd import lsd
-    from hawp_core.evaluation.protocol import LEAST_SCORE, SAP_THRESHOLDS, network_detector
-    from hawp_core.evaluation.structural_ap import junction_ap, structural_ap
-    from hawp_core.runtime.progress import bar
-
-    annotations = read_annotations(truth)
-    truths = [wireframe for _, wireframe in annotations]
-    measured = {}
-    for title, detector in {"model": network_detector(network, LEAST_SCORE), "LSD": lsd}.items():
-        found = []
-        with bar(f"detect with {title}", len(annotations), "image") as shown:
-            for name, _ in annotations:
-                found.append(detector(read_gray(resolve(folder, name))[0]))
-                shown.update()
-        heat = heatmap_ap(found, truths)
-        measured[title] = {f"sAP{t}": float(structural_ap(found, truths, t).ap) for t in SAP_THRESHOLDS} | {
-            "mAPJ": float(junction_ap(found, truths)),
-            "APH": float(heat.ap),
-            "FH": float(heat.f),
-            "lines": sum(len(w.edges) for w in found) / len(found),
-        }
-    return measured
-
-
-def headline(results: dict) -> str:
-    """One line for the table of rounds."""
-    parts = []
-    if "shapes" in results:
-        parts.append(f"sAP10 {results['shapes']['sAP10']:.1f}")
-    if "repeatability" in results:
-        found = results["repeatability"]["model"]
-        value = found["structural"]["repeatability"]
-        parts.append(f"Rep-5 {'none' if value is None else f'{value:.3f}'} at {found['lines_per_image']:.0f} lines")
-    return ", ".join(parts)
-
-
-def table(results: dict) -> str:
-    """The metrics as a table to read."""
-    from tabulate import tabulate
-
-    rows = []
-    for title, values in results.get("repeatability", {}).items():
-        row = [title, values["lines_per_image"]]
-        for kind in ("structural", "orthogonal"):
-            row += [values[kind]["repeatability"], values[kind]["localisation"]]
-        rows.append(row)
-    parts = []
-    if rows:
-        heads = ["repeatability, 5 px", "lines/image", "struct. Rep-5", "Loc-5 (px)", "orth. Rep-5", "Loc-5 (px)"]
-        parts.append(tabulate(rows, heads, floatfmt=".3f", missingval="none"))
-    labelled = dict(results.get("labelled", {}))
-    if "shapes" in results:
-        labelled = {"model, held-out shapes": results["shapes"], **labelled}
-    if labelled:
-        names = list(dict.fromkeys(name for values in labelled.values() for name in values))
-        rows = [[title, *(values.get(name) for name in names)] for title, values in labelled.items()]
-        parts.append(tabulate(rows, ["with truth", *names], floatfmt=".2f", missingval=""))
-    return "\n\n".join(parts)
+    print(found.as_text())

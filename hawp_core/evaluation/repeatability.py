@@ -6,12 +6,13 @@ otherwise, so do not mix the numbers: half the structural distance, lines paired
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from hawp_core.evaluation.results import ComparedPair, DetectorRepeatability, MeanScores, PairScores
 from hawp_core.geometry.homography import warp_points
 from hawp_core.geometry.wireframe import Wireframe
 
@@ -136,7 +137,7 @@ def evaluate_repeatability(
     detect: Callable[[np.ndarray], Wireframe],
     images: Iterable[tuple[str, np.ndarray]],
     homographies: Callable[[str, int, int], np.ndarray],
-) -> dict:
+) -> DetectorRepeatability:
     """Repeatability and localisation error of a detector over images, each with one warped copy (Rep-5, Loc-5).
 
     The copy has the size of the image, is sampled bilinearly and black beyond the image, as in the published protocol.
@@ -146,45 +147,42 @@ def evaluate_repeatability(
         images: names and grey images (H, W) uint8, read one after the other.
         homographies: takes an image's name, width and height; returns the (3, 3) homography of its copy. The name is
             the place to draw from a seed; an image may come twice under two names.
-
-    Returns: fit for JSON, None where undefined:
-        pairs: how many images; threshold: pixels; lines_per_image: mean over images and copies.
-        structural, orthogonal: repeatability (mean over the pairs where it is defined), localisation (mean over the
-            pairs with a repeated line, pixels), undefined_repeatability and undefined_localisation (pairs left out).
-        images: for each pair its name, lines (in the image, in the copy), structural and orthogonal, each with
-            repeatability and localisation.
     """
-    rows = [_evaluate_pair(detect, name, image, homographies) for name, image in images]
-    summary = {
-        "pairs": len(rows),
-        "threshold": THRESHOLD,
-        "lines_per_image": _mean([count for row in rows for count in row["lines"]]),
-    }
-    for distance in DISTANCES:
-        values = {key: [row[distance][key] for row in rows] for key in ("repeatability", "localisation")}
-        summary[distance] = {key: _mean(column) for key, column in values.items()}
-        summary[distance] |= {f"undefined_{key}": column.count(None) for key, column in values.items()}
-    return summary | {"images": rows}
+    pairs = tuple(_compare_pair(detect, name, image, homographies) for name, image in images)
+    return DetectorRepeatability(
+        pairs=len(pairs),
+        threshold=THRESHOLD,
+        lines_per_image=_mean([count for pair in pairs for count in pair.lines]),
+        structural=_mean_scores([pair.structural for pair in pairs]),
+        orthogonal=_mean_scores([pair.orthogonal for pair in pairs]),
+        images=pairs,
+    )
 
 
-def _evaluate_pair(
+def _compare_pair(
     detect: Callable[[np.ndarray], Wireframe],
     name: str,
     image: np.ndarray,
     homographies: Callable[[str, int, int], np.ndarray],
-) -> dict:
+) -> ComparedPair:
     height, width = image.shape
     homography = homographies(name, width, height)
     lines = detect(image).lines
     warped_lines = detect(cv2.warpPerspective(image, homography, (width, height), flags=cv2.INTER_LINEAR)).lines
-    row = {"name": name, "lines": [len(lines), len(warped_lines)]}
-    for distance in DISTANCES:
-        values = repeatability(lines, warped_lines, homography, image.shape, THRESHOLD, distance)
-        defined = (None if math.isnan(value) else value for value in values)
-        row[distance] = dict(zip(("repeatability", "localisation"), defined, strict=True))
-    return row
+
+    def scores(distance: str) -> PairScores:
+        values = repeatability(lines, warped_lines, homography, (height, width), THRESHOLD, distance)
+        return PairScores(*(None if math.isnan(value) else value for value in values))
+
+    return ComparedPair(name, (len(lines), len(warped_lines)), scores("structural"), scores("orthogonal"))
 
 
-def _mean(values: list[float | None]) -> float | None:
+def _mean_scores(scores: list[PairScores]) -> MeanScores:
+    repeated, located = [each.repeatability for each in scores], [each.localisation for each in scores]
+    return MeanScores(_mean(repeated), _mean(located), repeated.count(None), located.count(None))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of those that are defined; None where none is."""
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None

@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hawp_core.report.costs import Cost
 from hawp_core.report.rounds import Finished
+from hawp_core.report.table import Row
 from hawp_core.training.history import read_metrics
 from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import Recipe
@@ -49,7 +50,7 @@ STAGES = ("train", "export")  # whose times stand in the chain
 LEFT = (0.6, 3.6, 6.6)
 
 
-# Panels: title, key (of `report.rows`, of a row of metrics), factor.
+# Panels: title, field of `Row` or of a row of metrics, factor.
 METRICS = (
     ("sAP10 on shapes (points)", "sAP10", 1.0),
     ("junction recall on shapes (%)", "junction_recall", 100.0),
@@ -149,10 +150,10 @@ def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> 
 
 
 def _boxes(each: Finished, taken: dict[str, str]) -> list[list[str]]:
-    shapes, measured = each.evaluation.get("shapes", {}), each.measured()
+    shapes, measured = each.evaluation.shapes, each.measured()
     lines = each.counts["lines"] / max(1, each.counts["images"])
-    repeated = measured.get("structural", {}).get("repeatability")
-    scores = f"sAP10 {_number(shapes.get('sAP10'), '.1f') or '?'}, Rep-5 {_number(repeated, '.3f') or 'undefined'}"
+    repeated = measured.structural.repeatability if measured else None
+    scores = f"sAP10 {_number(shapes.sAP10 if shapes else None, '.1f') or '?'}, Rep-5 {_number(repeated, '.3f') or 'undefined'}"
     return [
         ["measurement", each.evaluate.key, scores],
         ["training", each.train.key, _counted(epochs(each.train), "epoch") + taken["train"]],
@@ -233,29 +234,31 @@ def _curves(title: str, curves: dict[int, list[dict]], panels: Sequence[tuple], 
     )
 
 
-def metrics(table: list[dict]) -> Chart:
+def metrics(table: Sequence[Row]) -> Chart:
     """Metrics by round; LSD as a dashed line where it was measured."""
     *rounds, baseline = table
     figure, axes = _figure(2, 3, 10.5, 5.8)
     for (name, key, factor), panel in zip(METRICS, axes, strict=True):
-        points = [(int(row["round"]), factor * row[key]) for row in rounds if row[key] is not None]
+        points = [(int(row.round), factor * value) for row in rounds if (value := getattr(row, key)) is not None]
         panel.plot(*(zip(*points, strict=True) if points else ((), ())), color=BLUE, marker="o", label="model")
-        if baseline[key] is not None:
-            panel.axhline(factor * baseline[key], color=VERMILION, ls="--", label="LSD")
+        level = getattr(baseline, key)
+        if level is not None:
+            panel.axhline(factor * level, color=VERMILION, ls="--", label="LSD")
             panel.legend(frameon=False, fontsize=9)
         panel.set_title(name, fontsize=10)
         panel.set_xlabel("round")
         panel.set_xlim(-0.25, max(1, len(rounds) - 1) + 0.25)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        highest = max([y for _, y in points] + [factor * (baseline[key] or 0)])
+        highest = max([y for _, y in points] + [factor * (level or 0)])
         panel.set_ylim(0, 1.15 * highest or 1)
     rows = [
-        [row["round"], *(_number(None if row[key] is None else f * row[key]) for _, key, f in METRICS)] for row in table
+        [row.round, *(_number(None if (value := getattr(row, key)) is None else f * value) for _, key, f in METRICS)]
+        for row in table
     ]
     said = "; ".join(
         f"{name} " + " to ".join(_number(factor * value) for value in dict.fromkeys((known[0], known[-1])))
         for name, key, factor in METRICS
-        if (known := [row[key] for row in rounds if row[key] is not None])
+        if (known := [value for row in rounds if (value := getattr(row, key)) is not None])
     )
     about = f"Six panels over rounds. First to last round: {said}."
     return Chart("Metrics by round, beside LSD", about, figure, ["round", *(name for name, _, _ in METRICS)], rows)

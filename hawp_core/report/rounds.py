@@ -15,6 +15,7 @@ import numpy as np
 from hawp_core.data.label_file import LabelFile
 from hawp_core.errors import UserError
 from hawp_core.evaluation.repeatability import THRESHOLD, repeatability
+from hawp_core.evaluation.results import MODEL, DetectorRepeatability, Evaluation
 from hawp_core.runtime.files import read_json
 from hawp_core.workflow.chain import Round
 from hawp_core.workflow.paths import artifact
@@ -42,7 +43,7 @@ class Finished:
     train: Recipe
     export: Recipe
     evaluate: Recipe
-    evaluation: dict
+    evaluation: Evaluation
     counts: dict
     train_seconds: float | None
     agreement: dict[str, float] = field(default_factory=dict)
@@ -52,9 +53,9 @@ class Finished:
         """Losses and validations of the training."""
         return artifact(self.train).with_name("metrics.jsonl")
 
-    def measured(self, who: str = "model") -> dict:
-        """Repeatability of "model" or "LSD", as `evaluate_repeatability` gives it; empty where it was not measured."""
-        return self.evaluation.get("repeatability", {}).get(who, {})
+    def measured(self, who: str = MODEL) -> DetectorRepeatability | None:
+        """Repeatability of the model or of the baseline; None where it was not measured."""
+        return self.evaluation.repeatability.get(who)
 
 
 def planned(recipe: Recipe) -> tuple[Recipe, list[Round]]:
@@ -83,7 +84,7 @@ def finished(rounds: Sequence[Round]) -> list[Finished]:
         found.append(
             Finished(
                 each.number, each.train, each.export, each.evaluate,
-                evaluation=read_json(artifact(each.evaluate)),
+                evaluation=Evaluation.read(artifact(each.evaluate)),
                 counts=records["export"].get("counts") or _counts(labels),
                 train_seconds=records["train"].get("seconds"),
                 agreement=agreement(before, labels, side(each.train)) if before else {},

@@ -1,11 +1,14 @@
 """The report written: every figure as a picture and as a page with its numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from hawp_core.report.rounds import Finished
+from hawp_core.report.table import Row
 from hawp_core.workflow.recipe import Recipe
 
 
-def write_figures(folder: Path, shapes: Recipe, rounds: list, table: list[dict]) -> None:
+def write_figures(folder: Path, shapes: Recipe, rounds: Sequence[Finished], table: Sequence[Row]) -> None:
     """Write every figure as a picture and as a page with its numbers, and the table as CSV and as a page."""
     from hawp_core.report import charts, galleries, pages
     from hawp_core.report.costs import costs

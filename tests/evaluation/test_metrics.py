@@ -26,6 +26,7 @@ from hawp_core.evaluation.heatmap_ap import _draw, _pair, heatmap_ap
 from hawp_core.evaluation.lsd import lsd
 from hawp_core.evaluation.precision_recall import PrecisionRecall
 from hawp_core.evaluation.repeatability import evaluate_repeatability, orthogonal_distances, structural_distances
+from hawp_core.evaluation.results import PairScores
 from hawp_core.evaluation.structural_ap import junction_ap, junction_recall, structural_ap
 from hawp_core.geometry.wireframe import Wireframe
 
@@ -453,23 +454,22 @@ def test_evaluation_sums_up_pairs_and_leaves_undefined_ones_out():
 
     images = [("a", plain), ("b", plain + 1), ("c", plain + 2)]
     summary = evaluate_repeatability(detect, iter(images), homographies)
-    json.dumps(summary, allow_nan=False)
     assert asked == [(name, 300, 200) for name in "abc"]
-    assert (summary["pairs"], summary["threshold"]) == (3, 5.0)
-    assert summary["lines_per_image"] == pytest.approx((1 + 1 + 2 + 1 + 0 + 0) / 6)
-    assert summary["images"][1]["lines"] == [2, 1]
-    assert summary["images"][1]["structural"] == {"repeatability": pytest.approx(2 / 3), "localisation": 4.0}
-    assert summary["images"][2]["orthogonal"] == {"repeatability": None, "localisation": None}
-    for distance in ("structural", "orthogonal"):
-        assert summary[distance]["repeatability"] == pytest.approx((1 + 2 / 3) / 2)
-        assert summary[distance]["localisation"] == pytest.approx((0 + 4) / 2, abs=1e-4)
-        assert (summary[distance]["undefined_repeatability"], summary[distance]["undefined_localisation"]) == (1, 1)
+    assert (summary.pairs, summary.threshold) == (3, 5.0)
+    assert summary.lines_per_image == pytest.approx((1 + 1 + 2 + 1 + 0 + 0) / 6)
+    assert summary.images[1].lines == (2, 1)
+    assert summary.images[1].structural == PairScores(pytest.approx(2 / 3), 4.0)
+    assert summary.images[2].orthogonal == PairScores(None, None)
+    for found in (summary.structural, summary.orthogonal):
+        assert found.repeatability == pytest.approx((1 + 2 / 3) / 2)
+        assert found.localisation == pytest.approx((0 + 4) / 2, abs=1e-4)
+        assert (found.undefined_repeatability, found.undefined_localisation) == (1, 1)
 
 
 def test_evaluation_of_no_image():
     summary = evaluate_repeatability(lsd, [], lambda *_: np.eye(3))
-    assert (summary["pairs"], summary["lines_per_image"]) == (0, None)
-    assert summary["structural"]["repeatability"] is None
+    assert (summary.pairs, summary.lines_per_image) == (0, None)
+    assert summary.structural.repeatability is None
 
 
 # The baseline, and all of it together
@@ -511,6 +511,6 @@ def test_lsd_repeats_in_a_turned_copy():
     turn[:2] = cv2.getRotationMatrix2D((140.0, 90.0), 10.0, 0.9)
     turn[:2, 2] += [6.0, -3.0]
     summary = evaluate_repeatability(lsd, [("rectangle", picture())], lambda *_: turn)
-    assert summary["orthogonal"]["repeatability"] == 1.0
-    assert summary["orthogonal"]["localisation"] < 0.5
-    assert summary["structural"]["localisation"] < 4.0
+    assert summary.orthogonal.repeatability == 1.0
+    assert summary.orthogonal.localisation < 0.5
+    assert summary.structural.localisation < 4.0

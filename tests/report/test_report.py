@@ -22,7 +22,7 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report import charts, galleries, pages
 from hawp_core.report.costs import Cost, costs
 from hawp_core.report.rounds import agreement, finished
-from hawp_core.report.table import as_text, rows
+from hawp_core.report.table import Row, as_text, rows
 from hawp_core.workflow import settings
 from hawp_core.workflow.chain import report_recipe
 from hawp_core.workflow.paths import artifact
@@ -77,19 +77,19 @@ def here(run, monkeypatch):
 def test_the_table_has_a_row_for_each_round_and_one_for_lsd(here, hawp):
     rounds = finished(here.rounds)
     table = rows(rounds)
-    assert [row["round"] for row in table] == ["0", "1", "LSD"]
+    assert [row.round for row in table] == ["0", "1", "LSD"]
     for row, each in zip(table, rounds, strict=False):
-        measured = each.evaluation["repeatability"]["model"]
-        assert row["training"] == each.train.key
-        assert row["sAP10"] == each.evaluation["shapes"]["sAP10"]
-        assert row["structural_rep5"] == measured["structural"]["repeatability"]
-        assert row["lines_per_image"] == measured["lines_per_image"]
+        measured = each.evaluation.repeatability["model"]
+        assert row.training == each.train.key
+        assert row.sAP10 == each.evaluation.shapes.sAP10
+        assert row.structural_rep5 == measured.structural.repeatability
+        assert row.lines_per_image == measured.lines_per_image
         labels = LabelFile(artifact(each.export))
-        assert row["label_lines_per_image"] == labels.line_count / len(labels)
-    assert table[0]["agreement"] is None and table[0]["train_seconds"] > 0
-    assert table[1]["agreement"] == pytest.approx(np.mean(list(rounds[1].agreement.values())))
-    assert table[2]["sAP10"] is None
-    assert table[2]["orthogonal_loc5"] == rounds[1].measured("LSD")["orthogonal"]["localisation"]
+        assert row.label_lines_per_image == labels.line_count / len(labels)
+    assert table[0].agreement is None and table[0].train_seconds > 0
+    assert table[1].agreement == pytest.approx(np.mean(list(rounds[1].agreement.values())))
+    assert table[2].sAP10 is None
+    assert table[2].orthogonal_loc5 == rounds[1].measured("LSD").orthogonal.localisation
     code, printed = hawp("report", "--table", "--config", "tiny.yaml")
     assert code == 0 and as_text(table) in printed
     assert not Path("reports").exists()
@@ -207,7 +207,7 @@ def test_pages_escape_what_they_show():
 
 def test_a_chart_without_a_defined_number_is_drawn(here):
     table = rows(finished(here.rounds))
-    empty = [{key: (row[key] if key in ("round", "training") else None) for key in row} for row in table]
+    empty = [Row(row.round, row.training) for row in table]
     assert "<svg" in charts.metrics(empty).svg()
 
 
