@@ -36,6 +36,7 @@ MARKERS = "osD^vP*X"
 STYLE = {
     "svg.fonttype": "path", "svg.hashsalt": "hawp-rounds", "font.size": 10, "axes.grid": True, "grid.color": "#d9d9d9",
     "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True,
+    "text.parse_math": False,
 }  # fmt: skip
 
 

@@ -3,13 +3,14 @@
 import io
 import json
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape
 
 import numpy as np
 
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.drawing import overlay, save_png
 from hawp_core.runtime.files import replacing, write_text
+from hawp_core.runtime.text import shown
 
 JSON_SCHEMA = "hawp-rounds wireframe 1"
 
@@ -32,7 +33,7 @@ def to_svg(name: str, wireframe: Wireframe) -> str:
     """A drawing of the lines over a link to the image, in the image's pixels (SVG's origin is a pixel's corner)."""
     rows = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wireframe.width} {wireframe.height}">',
-        f"<title>Wireframe of {quoteattr(name)[1:-1]}</title>",
+        f"<title>Wireframe of {escape(shown(name))}</title>",
         '<g stroke="#e69f00" stroke-width="2" stroke-linecap="round">',
     ]
     for x1, y1, x2, y2 in wireframe.lines + 0.5:

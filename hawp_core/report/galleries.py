@@ -16,6 +16,7 @@ from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.drawing import overlay
 from hawp_core.report.rounds import Finished, chosen
+from hawp_core.runtime.text import shown
 from hawp_core.workflow.paths import label_file
 
 matplotlib.use("Agg")
@@ -72,15 +73,15 @@ def ranking(rounds: Sequence[Finished], labels: Sequence[LabelFile]) -> Ranking:
 
 def galleries(rounds: Sequence[Finished]) -> tuple[Picture, Picture]:
     """The photographs on which rounds agree most, and least, with each round's labels side by side."""
-    shown = [rounds[i] for i in sorted({round(i) for i in np.linspace(0, len(rounds) - 1, min(ROUNDS, len(rounds)))})]
-    labels = [LabelFile(label_file(r.export.name, r.export.key, r.export.places["epoch"])) for r in shown]
+    columns = [rounds[i] for i in sorted({round(i) for i in np.linspace(0, len(rounds) - 1, min(ROUNDS, len(rounds)))})]
+    labels = [LabelFile(label_file(r.export.name, r.export.key, r.export.places["epoch"])) for r in columns]
     ranked = ranking(rounds, labels)
     folder = rounds[-1].export.places["folder"]
     # No photograph is among the best and the worst.
     half = -(-len(ranked.order) // 2)
     return (
-        _gallery(ranked.best, ranked.order[:half], ranked, folder, shown, labels),
-        _gallery(ranked.worst, ranked.order[: half - 1 : -1], ranked, folder, shown, labels),
+        _gallery(ranked.best, ranked.order[:half], ranked, folder, columns, labels),
+        _gallery(ranked.worst, ranked.order[: half - 1 : -1], ranked, folder, columns, labels),
     )
 
 
@@ -99,7 +100,7 @@ def _gallery(
     if not rows:
         return Picture(title, "No photograph to show.", _empty("no photograph to show"))
     said = [
-        f"{name}, {ranked.score(name)}, lines by round: "
+        f"{shown(name)}, {ranked.score(name)}, lines by round: "
         + ", ".join(str(len(file[name].edges)) if name in file else "none" for file in labels)
         for name, _ in rows
     ]
@@ -111,7 +112,8 @@ def _gallery(
             panel.imshow(tile)
             panel.set(xticks=[], yticks=[])
             panel.set_title(f"round {each.number}: {len(file[name].edges) if name in file else 0} lines", fontsize=9)
-        line[0].set_ylabel(f"{_short(name)}\n{ranked.score(name)}", fontsize=8)
+        # A name is text, whatever dollars it holds.
+        line[0].set_ylabel(f"{shown(_short(name))}\n{ranked.score(name)}", fontsize=8, parse_math=False)
     return Picture(title, f"{'; '.join(said)}.", _png(figure))
 
 
