@@ -18,6 +18,7 @@ from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.devices import keep_freed_memory
 from hawp_core.runtime.signals import StopRequest
+from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
 from hawp_core.training.trainer import Trainer
 from hawp_core.workflow import settings
@@ -81,7 +82,7 @@ class Ours:
         network.load_state_dict(self.network.state_dict())
         schedule = Schedule.from_settings(settings.complete({}), "synthetic")
         trainer = Trainer(
-            network.train(), Loader(data, inputs.BATCH), data, schedule, folder, key="", recipe={}, precision=self.precision,
+            network.train(), Loader(data, inputs.BATCH), data, schedule, TrainingPlace(folder / "model.pth", ""), recipe={}, precision=self.precision,
             save_seconds=1e9, stop=StopRequest(), compiled=self.options["compile"],
         )  # fmt: skip
         batch = inputs.batch(self.size, self.options["tiny"], self.device)

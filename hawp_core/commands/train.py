@@ -152,26 +152,26 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
     from hawp_core.runtime.progress import log
     from hawp_core.runtime.signals import stop_on_signal
     from hawp_core.training import distributed
+    from hawp_core.training.place import TrainingPlace
     from hawp_core.workflow.record import record_file, write_record
 
     device, precision = compute_options(args, settings["compute"])
-    model = trained_model(recipe)
-    # A workflow that is killed before it has noted a finished model deletes it: this other name keeps it.
-    kept = model.with_name(f".{model.name}")
+    place = TrainingPlace(trained_model(recipe), recipe.key)
+    model, kept = place.model, place.kept_model
     with stop_on_signal() as stop, distributed.joined(device), contextlib.ExitStack() as held:
-        launch.obey(stop)
+        launch.follow_starter(stop)
         distributed.on_main(lambda: held.enter_context(lease(model.parent, stop=stop, say=log.info)))
         if distributed.on_main(model.is_file):
             log.info("%s is there: nothing to do", model)
             return
         if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
-            trainer, images = _trainer(args, settings, section, data, recipe, device, precision, stop)
+            trainer, images = _trainer(args, settings, section, data, recipe, place, device, precision, stop)
             where = device_name(device)
             where = where if distributed.world() == 1 else f"{distributed.world()} x {where}"
             log.info("%s %s: %d images on %s", recipe.name, recipe.key, images, where)
-            config = model.parent / "model.yaml"
+            config = place.config_file
             distributed.on_main(lambda: write_text(config, yaml.safe_dump(recipe.settings, sort_keys=False)))
-            metrics = trainer.run(kept)
+            metrics = trainer.run()
             parents = [Path(recipe.places["data"])] + ([args.pretrained] if args.pretrained else [])
             counts = {"images": images, "steps": trainer.at.step, **metrics}
             distributed.on_main(
@@ -182,11 +182,11 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
             )  # fmt: skip
         if distributed.is_main():
             _link(kept, model)
-            (model.parent / "resume.pth").unlink(missing_ok=True)
+            place.state_file.unlink(missing_ok=True)
     log.info("%s", model)
 
 
-def _trainer(args, settings, section, data, recipe, device, precision, stop):
+def _trainer(args, settings, section, data, recipe, place, device, precision, stop):
     """The trainer of a recipe, and the number of its images."""
     import torch
 
@@ -229,8 +229,7 @@ def _trainer(args, settings, section, data, recipe, device, precision, stop):
         loader,
         ShapeSet([Path(file) for file in shapes["validation"]]),
         schedule,
-        trained_model(recipe).parent,
-        key=recipe.key,
+        place,
         recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
         precision=precision,
         save_seconds=60 * (args.save_minutes or settings["compute"]["save_minutes"]),

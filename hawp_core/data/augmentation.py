@@ -3,20 +3,19 @@
 Everything random about a sample is drawn from one NumPy generator, which the caller seeds with what the sample is
 (seed, epoch, index), so that a sample does not depend on its batch, its worker or the device. The photometric
 operators change the image first, then one homography carries flip, scaling and perspective, so that pixels are
-resampled once. Parameters are those of the published recipe (method sections 6 and 7; its configuration files).
+resampled once. Parameters are those of the published recipe (its configuration files).
 
 Shape legend: B images, S x S pixels, N junctions, M edges.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from hawp_core.data.photometry import Photometric, Photometry, Range, change
-from hawp_core.errors import UserError
+from hawp_core.data.photometry import Photometric, Photometry, Range, change_levels
 from hawp_core.geometry.homography import MIN_LINE, clip_lines, sample_homography, warp_lines
 from hawp_core.geometry.warping import warp_images, warp_validity
 from hawp_core.geometry.wireframe import Wireframe
@@ -48,40 +47,6 @@ class Augmentation:
     homographic: Homographic | None
     scaling: Range | None
     margin: float
-
-    def switched(self, settings: dict) -> "Augmentation":
-        """This augmentation with parts switched off, or the zoom range changed, by a configuration's entries.
-
-        Args:
-            settings: any of photometric: bool, homographic: bool, scaling: [least, greatest] or null.
-
-        Raises:
-            UserError: another key, or a value of another kind.
-        """
-        parts = {}
-        for key, value in settings.items():
-            if key == "scaling":
-                parts[key] = _zoom_range(value)
-            elif key in ("photometric", "homographic") and isinstance(value, bool):
-                parts[key] = getattr(self, key) if value else None
-            else:
-                raise UserError(
-                    f"augmentation.{key} is {value!r}: give photometric and homographic as true or false, "
-                    "and scaling as two numbers or null."
-                )
-        return replace(self, **parts)
-
-
-def _zoom_range(value: object) -> Range | None:
-    if value is None:
-        return None
-    try:
-        low, high = (float(v) for v in value)
-    except (TypeError, ValueError):
-        low, high = 0.0, 0.0
-    if not 0.0 < low <= high < math.inf:
-        raise UserError(f"augmentation.scaling is {value!r}: give two positive numbers, the smaller first, or null.")
-    return low, high
 
 
 # synthetic_dataset.yaml of the published recipe; its photometric parameters are the operators' defaults.
@@ -188,7 +153,7 @@ def line_heatmap(lines: np.ndarray, size: int) -> np.ndarray:
 # Pixels, on the device
 
 
-def apply(
+def augment_images(
     images: torch.Tensor, homographies: torch.Tensor, photometries: Sequence[Photometry] | None, margin: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Change the grey levels of images, then warp them; each image's result is independent of the others.
@@ -213,12 +178,12 @@ def apply(
         raise ValueError(f"{len(photometries)} photometric changes for {len(images)} images")
     generator, size = torch.Generator(images.device), images.shape[-1]
     warped = torch.empty(images.shape, device=images.device)
-    together = 1 if images.device.type == "cpu" else len(images)
-    for start in range(0, len(images), together):
-        part = slice(start, start + together)
+    at_a_time = 1 if images.device.type == "cpu" else len(images)
+    for start in range(0, len(images), at_a_time):
+        part = slice(start, start + at_a_time)
         levels = images[part].float()
         if photometries is not None:
             for level, photometry in zip(levels[:, 0], photometries[part], strict=True):
-                change(level, photometry, generator)
+                change_levels(level, photometry, generator)
         warped[part] = warp_images(levels.mul_(1.0 / 255.0), homographies[part])
     return warped, warp_validity(homographies, size, size, margin).to(torch.uint8)

@@ -3,9 +3,25 @@
 Shape legend: B images, N junctions (padded), M edges (padded), H x W input pixels.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+
+
+class Share(NamedTuple):
+    """How a step's images are spread over the processes that train together.
+
+    Attributes:
+        images: in the step, over all processes.
+        own: how many of them this process has. Where it has none, its batch is one image that must not count.
+    """
+
+    images: int
+    own: int
+
+
+WHOLE = Share(0, 0)  # stands for all images of the batch, however many they are
 
 
 @dataclass
@@ -21,6 +37,7 @@ class Batch:
         heatmap: (B, H, W) uint8, 1 on the pixels of a line.
         valid: (B, H, W) uint8, 1 where the pixel shows the image and not what lies beyond its border.
         names: the images' names, for messages.
+        share: of this process in the step's images; a batch is a whole step where nothing else is said.
     """
 
     images: torch.Tensor
@@ -31,12 +48,11 @@ class Batch:
     heatmap: torch.Tensor
     valid: torch.Tensor
     names: list[str]
+    share: Share = WHOLE
 
-    def to(self, device: torch.device | str) -> "Batch":
-        """The batch with its tensors on `device`, copied without blocking the host where they are pinned."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved = {k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in values.items()}
-        return Batch(**moved)
+    def __post_init__(self) -> None:
+        if self.share is WHOLE:
+            self.share = Share(len(self), len(self))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hawp_core.data.augmentation import Augmentation, apply, line_heatmap, sample_geometry, transform_wireframe
-from hawp_core.data.batch import Batch
+from hawp_core.data.augmentation import Augmentation, augment_images, line_heatmap, sample_geometry, transform_wireframe
+from hawp_core.data.batch import WHOLE, Batch, Share
 from hawp_core.data.photometry import Photometry, sample_photometry
 from hawp_core.data.samples import SampleSet
 
@@ -54,7 +54,7 @@ class RawBatch:
         homographies: (B, 3, 3) float64, image to augmented image.
         photometries: one an image, or None.
         margin: as in `Augmentation`.
-        junctions, junction_count, edges, edge_count, heatmap, names: as in `Batch`, already augmented.
+        junctions, junction_count, edges, edge_count, heatmap, names, share: as in `Batch`, already augmented.
     """
 
     images: torch.Tensor
@@ -67,6 +67,7 @@ class RawBatch:
     edge_count: torch.Tensor
     heatmap: torch.Tensor
     names: list[str]
+    share: Share = WHOLE
 
     @classmethod
     def collate(cls, samples: Sequence[Prepared], margin: float) -> "RawBatch":
@@ -99,10 +100,10 @@ class RawBatch:
             images, valid = images / 255.0, torch.ones_like(images[:, 0])
         else:
             homographies = self.homographies.to(device, non_blocking=True)
-            images, valid = apply(images, homographies, self.photometries, self.margin)
+            images, valid = augment_images(images, homographies, self.photometries, self.margin)
         labels = ("junctions", "junction_count", "edges", "edge_count", "heatmap")
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in labels}
-        return Batch(images=images, valid=valid, names=self.names, **moved)
+        return Batch(images=images, valid=valid, names=self.names, share=self.share, **moved)
 
 
 def _padded(rows: Sequence[np.ndarray], dtype: type) -> tuple[torch.Tensor, torch.Tensor]:

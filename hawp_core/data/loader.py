@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from hawp_core.data.augmentation import Augmentation
+from hawp_core.data.batch import Share
 from hawp_core.data.collate import ORDER_KEY, Prepared, RawBatch, prepare
 from hawp_core.data.samples import SampleSet
 from hawp_core.errors import UserError
@@ -30,7 +32,7 @@ class Loader:
         rank, world: this process among those that train together; it gets its share of every batch.
         training: samples come in a new order each epoch, and a last batch of a single sample, which batch
             normalisation cannot use, is left out unless it is the only batch: the number of processes changes nothing.
-            A process for which a short last batch has no sample gets its first one, which must not count. Otherwise
+            A process for which a short last batch has no sample gets its first one, which the batch's share does not count. Otherwise
             samples come in the order of the set, all of them.
         pin_memory: put batches in page-locked memory, for CUDA.
 
@@ -91,16 +93,18 @@ class Loader:
             order = np.random.default_rng([ORDER_KEY, self.seed, epoch]).permutation(order)
         starts = range(start_batch * self.batch_size, self.batches_per_epoch * self.batch_size, self.batch_size)
         batches = [order[start : start + self.batch_size].tolist() for start in starts]
-        shares = [batch[self.rank :: self.world] or batch[:1] for batch in batches]
-        self._schedule.batches = [[(epoch, index) for index in share] for share in shares]
-        return self._run()
+        own = [batch[self.rank :: self.world] for batch in batches]
+        shares = [Share(len(batch), len(mine)) for batch, mine in zip(batches, own, strict=True)]
+        read = [mine or batch[:1] for batch, mine in zip(batches, own, strict=True)]
+        self._schedule.batches = [[(epoch, index) for index in indices] for indices in read]
+        return self._load(shares)
 
-    def _run(self) -> Iterator[RawBatch]:
-        for batch in self._loader:
+    def _load(self, shares: list[Share]) -> Iterator[RawBatch]:
+        for batch, share in zip(self._loader, shares, strict=True):
             # An error comes as a value, because PyTorch would wrap one raised in a worker in a long traceback.
             if isinstance(batch, UserError):
                 raise batch
-            yield batch
+            yield replace(batch, share=share)
 
 
 class _Schedule:
@@ -151,10 +155,10 @@ def _start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_obey_parent, daemon=True).start()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _obey_parent() -> None:
+def _end_with_parent() -> None:
     """End this process at a SIGTERM of its parent's, and of nobody else's."""
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass

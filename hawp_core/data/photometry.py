@@ -1,7 +1,7 @@
 """Photometric augmentation: brightness, contrast, noise, speckle, shade and motion blur, in random order.
 
 Parameters are drawn on the host, one image at a time; operators change the pixels in place on the device. Grey levels
-run from 0 to 255. Ranges are those of the published recipe (method section 6; its configuration files). Lengths in
+run from 0 to 255. Ranges are those of the published recipe (its configuration files). Lengths in
 pixels hold for images of 512 x 512 and scale with the image.
 
 Shape legend: S x S pixels.
@@ -132,7 +132,7 @@ def _sample_blur(rng: np.random.Generator, photometric: Photometric, size: int) 
     return direction, (taps / taps.sum()).tolist()
 
 
-def change(level: torch.Tensor, photometry: Photometry, generator: torch.Generator) -> None:
+def change_levels(level: torch.Tensor, photometry: Photometry, generator: torch.Generator) -> None:
     """Change the grey levels (S, S) float32 of one image in place; the generator is one of the same device."""
     generator.manual_seed(photometry.seed)
     for name in photometry.order:

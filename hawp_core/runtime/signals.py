@@ -20,12 +20,19 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    def ask(self, number: int) -> None:
+        """Ask to stop, by a signal's number."""
+        self.signal = number
+
     def check(self, saved: str) -> None:
         """Raise `Interrupted` once a signal came; `saved` says what the next run carries on from."""
         if self.signal is not None:
-            raise Interrupted(
-                f"stopped by {signal.Signals(self.signal).name}; {saved}: the same command carries on from there."
-            )
+            raise interruption(self.signal, saved)
+
+
+def interruption(number: int, saved: str) -> Interrupted:
+    """The error of work that a signal stopped; `saved` says what the next run carries on from."""
+    return Interrupted(f"stopped by {signal.Signals(number).name}; {saved}: the same command carries on from there.")
 
 
 @contextlib.contextmanager
@@ -37,7 +44,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
         return
 
     def note(number: int, _frame: object) -> None:
-        request.signal = number
+        request.ask(number)
 
     previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:

@@ -16,6 +16,7 @@ import torch.distributed as dist
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.progress import log
+from hawp_core.training import launch
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def joined(device: torch.device) -> Iterator[None]:
     Raises:
         UserError: this machine has fewer GPUs than processes.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not launch.inside():
         yield
         return
     backend = "gloo"

@@ -8,14 +8,14 @@ from hawp_core.runtime.files import json_lines, write_text
 
 
 class History:
-    """Rows of metrics in `folder`: of the training's losses, and, with sAP10, of the validation that ends an epoch.
+    """Rows of metrics in a file: of the training's losses, and, with sAP10, of the validation that ends an epoch.
 
     Attributes:
-        file: metrics.jsonl; TensorBoard's events lie beside it, in tensorboard/.
+        file: the rows; TensorBoard's events lie beside it, in tensorboard/.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "metrics.jsonl"
+    def __init__(self, file: Path) -> None:
+        self.file = file
         self._writer = None
 
     def add(self, row: dict) -> None:

@@ -109,7 +109,7 @@ def _cause(folder: Path, code: int) -> Exception:
     return RuntimeError(said)
 
 
-def obey(stop: StopRequest) -> None:
+def follow_starter(stop: StopRequest) -> None:
     """Take signals from the process that the user started, if there is one; when it is gone, stop."""
     if LIFELINE not in os.environ or os.environ["RANK"] != "0":
         return
@@ -119,7 +119,7 @@ def obey(stop: StopRequest) -> None:
 
     def listen() -> None:
         told = os.read(lifeline, 1)
-        stop.signal = told[0] if told else signal.SIGTERM
+        stop.ask(told[0] if told else signal.SIGTERM)
 
     threading.Thread(target=listen, daemon=True).start()
 

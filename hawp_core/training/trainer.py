@@ -12,7 +12,6 @@ import platform
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +23,16 @@ from tqdm import tqdm
 from hawp_core.data.batch import Batch
 from hawp_core.data.loader import Loader
 from hawp_core.data.shapes.dataset import ShapeSet
-from hawp_core.errors import UserError
 from hawp_core.evaluation.protocol import on_shapes
-from hawp_core.model.checkpoint import load_state, save_checkpoint, save_state
+from hawp_core.model.checkpoint import save_checkpoint, save_state
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import bar, log
-from hawp_core.runtime.signals import StopRequest
+from hawp_core.runtime.signals import StopRequest, interruption
 from hawp_core.training import distributed, losses
 from hawp_core.training.batch_norm import GlobalBatchNorm2d, globalise
 from hawp_core.training.history import History
 from hawp_core.training.meter import Window
+from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
 
 LOG_STEPS = 20  # steps between two lines of metrics
@@ -67,7 +66,7 @@ class TrainingStep(nn.Module):
         return losses.compute(self.network, batch)
 
 
-def together(network: WireframeNetwork) -> nn.Module:
+def distribute(network: WireframeNetwork) -> nn.Module:
     """The training step of one of several processes: gradients are averaged over them, batch statistics are common."""
     globalise(network)
     # No loss reaches it; the wrapper would wait for its gradient.
@@ -90,11 +89,10 @@ class Progress:
 
 
 class Trainer:
-    """Trains `network` on `data`, keeping its state in `folder` until the model is written.
+    """Trains `network` on `data`, keeping its state in `place` until the model is written.
 
     Args:
-        folder: where metrics, TensorBoard events, the resumable state and the model lie.
-        key: the training's key; a state of another key is not continued.
+        place: where metrics, TensorBoard events, the resumable state and the model lie.
         recipe: record kept inside the model's file.
         precision: of the forward and backward passes (weights stay float32).
         save_seconds: time between two resumable states.
@@ -107,9 +105,8 @@ class Trainer:
         data: Loader,
         validation: ShapeSet,
         schedule: Schedule,
-        folder: Path,
+        place: TrainingPlace,
         *,
-        key: str,
         recipe: dict,
         precision: torch.dtype,
         save_seconds: float,
@@ -121,10 +118,10 @@ class Trainer:
         if compiled:
             compile_parts(network)
         self.data, self.validation, self.schedule = data, validation, schedule
-        self.folder, self.key, self.recipe, self.stop = folder, key, recipe, stop
+        self.place, self.recipe, self.stop = place, recipe, stop
         self.precision, self.save_seconds = precision, save_seconds
         self.device = next(network.parameters()).device
-        self.step_module = TrainingStep(network) if distributed.world() == 1 else together(network)
+        self.step_module = TrainingStep(network) if distributed.world() == 1 else distribute(network)
         self.optimiser = torch.optim.Adam(
             network.parameters(),
             schedule.base_lr,
@@ -133,13 +130,10 @@ class Trainer:
             fused=self.device.type == "cuda",
         )
         self.at = Progress()
-        self.stopping = 0
-        self.saved = time.monotonic()
-        self.state_file = folder / "resume.pth"
-        self.history = History(folder)
+        self.history = History(place.metrics_file)
 
-    def run(self, model: Path) -> dict:
-        """Train to the end and write the model to the file `model`; the resumable state stays for the caller to remove.
+    def run(self) -> dict:
+        """Train to the end and write the model to `place.kept_model`; the resumable state stays for the caller to remove.
 
         Returns: the last validation's metrics.
 
@@ -147,85 +141,82 @@ class Trainer:
             Interrupted: a signal came; the state is saved.
             UserError: a loss that is not finite, a full disk, a state that cannot be read.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.place.folder.mkdir(parents=True, exist_ok=True)
         self._resume()
         began = time.monotonic() - self.at.seconds
-        per_epoch = self.data.batches_per_epoch
         if self.at.step == 0 and not distributed.on_main(lambda: self.history.has(0)):
             self._validate()
-        title = f"train {self.folder.parent.name}"
-        steps = self.schedule.epochs * per_epoch
-        with bar(title, steps, "step", self.at.step) if distributed.is_main() else tqdm(disable=True) as shown:
-            self.saved = time.monotonic()
+        with self._progress_bar() as shown:
+            saved = time.monotonic()
             while self.at.epoch < self.schedule.epochs:
-                for row, saving in self._epoch():
-                    shown.update()
+                self._set_rate()
+                self.network.train()
+                window = Window()
+                for raw in self.data.epoch(self.at.epoch, start_batch=self.at.batch):
+                    batch = raw.to_batch(self.device)
+                    window.loaded()
+                    window.add(self.step(batch), batch.names, batch.share.images)
+                    self.at.batch += 1
+                    self.at.step += 1
                     self.at.seconds = time.monotonic() - began
-                    if row:
-                        shown.set_postfix(loss=f"{row['loss']:.3f}", epoch=self.at.epoch + 1)
+                    shown.update()
+
+                    # A signal to one of the processes, or its clock, decides for all.
+                    late = time.monotonic() - saved > self.save_seconds
+                    stopped_by, late = distributed.largest(self.stop.signal or 0, late)
+                    saving = bool(stopped_by or late)
+                    measuring = self.at.step % LOG_STEPS == 0 or self.at.batch == self.data.batches_per_epoch
+                    if measuring or saving or self.device.type == "cpu":
+                        window.require_finite(self.place.state_file)
+                    if measuring:
+                        shown.set_postfix(loss=f"{self._note(window)['loss']:.3f}", epoch=self.at.epoch + 1)
+                        window = Window()
                     if saving:
                         distributed.on_main(self._save)
-                        self.saved = time.monotonic()
-                    if self.stopping:
-                        self.stop.signal = self.stopping
-                        self.stop.check(f"step {self.at.step} of {steps} is saved")
-                self.at = Progress(self.at.epoch + 1, 0, self.at.step, self.at.seconds)
+                        saved = time.monotonic()
+                    if stopped_by:
+                        raise interruption(stopped_by, f"step {self.at.step} of {self.steps} is saved")
+                self.at.epoch += 1
+                self.at.batch = 0
                 last = self._validate()
         distributed.on_main(
-            lambda: save_checkpoint(model, self.network, epoch=self.schedule.epochs, recipe=self.recipe)
+            lambda: save_checkpoint(self.place.kept_model, self.network, epoch=self.schedule.epochs, recipe=self.recipe)
         )
         return last
 
-    def _epoch(self) -> Iterator[tuple[dict | None, bool]]:
-        """Take the remaining steps of an epoch; yield after each a row of metrics, if it is time for one, and whether
-        to save the state."""
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.schedule.epochs * self.data.batches_per_epoch
+
+    def _progress_bar(self) -> tqdm:
+        if not distributed.is_main():
+            return tqdm(disable=True)
+        return bar(f"train {self.place.folder.parent.name}", self.steps, "step", self.at.step)
+
+    def _set_rate(self) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(self.at.epoch)
-        self.network.train()
-        window = Window()
-        for raw in self.data.epoch(self.at.epoch, start_batch=self.at.batch):
-            batch = raw.to_batch(self.device)
-            window.loaded()
-            found = self.step(batch)
-            window.add(found, batch.names, self._share()[0])
-            self.at.batch += 1
-            self.at.step += 1
-            ended = self.at.batch == self.data.batches_per_epoch
-            saving = self._is_time_to_save()
-            row = None
-            if self.at.step % LOG_STEPS == 0 or ended or saving or self.device.type == "cpu":
-                window.require_finite(self.state_file)
-            if self.at.step % LOG_STEPS == 0 or ended:
-                row = window.row() | {
-                    "epoch": self.at.epoch + 1,
-                    "step": self.at.step,
-                    "lr": self.schedule.rate(self.at.epoch),
-                }
-                self._write_row(row)
-                window = Window()
-            yield row, saving
 
-    def _is_time_to_save(self) -> bool:
-        """Whether to save after this step: it is time, or a signal came to one of the processes. All say the same."""
-        late = time.monotonic() - self.saved > self.save_seconds
-        self.stopping, late = distributed.largest(self.stop.signal or 0, late)
-        return bool(self.stopping or late)
-
-    def _share(self) -> tuple[int, int]:
-        """Images in the batch to take, over all processes, and how many of them are this one's."""
-        start = self.at.batch * self.data.batch_size
-        images = min(self.data.batch_size, len(self.data.dataset) - start)
-        return images, len(range(self.data.rank, images, self.data.world))
+    def _note(self, window: Window) -> dict:
+        """Write the metrics of the last steps."""
+        row = window.row() | {
+            "epoch": self.at.epoch + 1,
+            "step": self.at.step,
+            "lr": self.schedule.rate(self.at.epoch),
+        }
+        self._write_row(row)
+        return row
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One optimiser step on this process's share of a batch; the losses, averaged over all processes."""
-        images, own = self._share()
+        images, own = batch.share
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             found = self.step_module(batch, own > 0)
         total = sum(self.schedule.weights[name] * value for name, value in found.items())
         # Losses are means over this process's images, and gradients become means over the processes.
-        (total * (own * self.data.world / images)).backward()
+        (total * (own * distributed.world() / images)).backward()
         if self.schedule.clip_norm:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm)
         self.optimiser.step()
@@ -246,22 +237,22 @@ class Trainer:
         return row
 
     def _write_row(self, row: dict) -> None:
-        row |= {"of": self.schedule.epochs * self.data.batches_per_epoch}
+        row |= {"of": self.steps}
         if distributed.is_main():
             self.history.add(row)
 
     def _save(self) -> None:
         state = {
-            "key": self.key,
+            "key": self.place.key,
             "at": vars(self.at),
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        save_state(self.state_file, state)
+        save_state(self.place.state_file, state)
 
     def _resume(self) -> None:
         """Carry on from the saved state, if there is one of this training, and forget the metrics written after it."""
-        state = distributed.on_main(self._read_state)
+        state = distributed.on_main(self.place.read_state)
         if state is not None:
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
@@ -269,14 +260,3 @@ class Trainer:
             log.info("carrying on after step %d (epoch %d)", self.at.step, self.at.epoch + 1)
         if distributed.is_main():
             self.history.forget_after(self.at.step, self.at.epoch)
-
-    def _read_state(self) -> dict | None:
-        if not self.state_file.exists():
-            return None
-        state = load_state(self.state_file)
-        if state.get("key") != self.key:
-            raise UserError(
-                f"{self.state_file} belongs to the training {state.get('key')}, not to {self.key}: "
-                "move it away to begin anew."
-            )
-        return state

@@ -1,7 +1,6 @@
 """Files of models that are damaged or made to harm: one sentence, before anything large is built."""
 
 import dataclasses
-import time
 
 import pytest
 import torch
@@ -34,10 +33,8 @@ def content(tmp_path_factory):
 )  # fmt: skip
 def test_a_network_beyond_every_machine_is_refused_at_once(content, tmp_path, name, value):
     torch.save(content | {"architecture": content["architecture"] | {name: value}}, tmp_path / "m.pth")
-    began = time.monotonic()
     with pytest.raises(UserError, match=f"m.pth.*model.{name} is"):
         load_checkpoint(tmp_path / "m.pth", "cpu")
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

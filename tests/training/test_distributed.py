@@ -21,7 +21,7 @@ import torch
 from places import ROOT, TINY
 
 from hawp_core.commands import cli
-from hawp_core.data.batch import Batch
+from hawp_core.data.batch import Batch, Share
 from hawp_core.data.loader import Loader
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.errors import Interrupted, UserError
@@ -32,6 +32,7 @@ from hawp_core.runtime.signals import StopRequest
 from hawp_core.training import distributed, launch
 from hawp_core.training import trainer as training
 from hawp_core.training.history import read_metrics
+from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
 from hawp_core.training.trainer import Trainer
 from hawp_core.workflow import settings
@@ -65,9 +66,10 @@ def make_batch(lines: list[int]) -> Batch:
 
 def share(batch: Batch) -> Batch:
     """This process's images; the first one where there is none for it, as the loader has it."""
-    chosen = range(distributed.rank(), len(batch), distributed.world()) or [0]
+    mine = range(distributed.rank(), len(batch), distributed.world())
+    chosen, own = mine or [0], len(mine)
     values = {name: v[list(chosen)] for name, v in vars(batch).items() if isinstance(v, torch.Tensor)}
-    return Batch(**values, names=[batch.names[i] for i in chosen])
+    return Batch(**values, names=[batch.names[i] for i in chosen], share=Share(len(batch), own))
 
 
 def make_trainer(folder: Path, data: object, validation: object) -> Trainer:
@@ -76,7 +78,7 @@ def make_trainer(folder: Path, data: object, validation: object) -> Trainer:
     torch.manual_seed(0)
     return Trainer(
         WireframeNetwork(Architecture.from_dict(tiny["model"])), data, validation,
-        Schedule.from_settings(tiny, "synthetic"), folder, key="k", recipe={}, precision=torch.float32,
+        Schedule.from_settings(tiny, "synthetic"), TrainingPlace(folder / "model.pth", "k"), recipe={}, precision=torch.float32,
         save_seconds=1e9, stop=StopRequest(),
     )  # fmt: skip
 
@@ -95,9 +97,7 @@ def double() -> Iterator[None]:
 @double()
 def first_step(lines: list[int]) -> dict[str, dict[str, torch.Tensor]]:
     """Losses, gradients and statistics of a training's first step."""
-    size = len(lines)
-    data = Namespace(dataset=range(size), batch_size=size, rank=distributed.rank(), world=distributed.world())
-    trainer = make_trainer(Path(), data, None)
+    trainer = make_trainer(Path(), None, None)
     losses = trainer.step(share(make_batch(lines)))
     gradients = {name: p.grad for name, p in trainer.network.named_parameters()}
     statistics = {name: v for name, v in trainer.network.state_dict().items() if "running" in name or "num_" in name}
@@ -109,7 +109,7 @@ def train(folder: Path, shapes: Path) -> None:
     data = {split: ShapeSet(sorted(shapes.rglob(f"{split}-*.h5"))) for split in ("train", "validation")}
     loader = Loader(data["train"], CURVE["batch_size"], rank=distributed.rank(), world=distributed.world())
     with mock.patch.object(training, "LOG_STEPS", 1):
-        make_trainer(folder, loader, data["validation"]).run(folder / "model.pth")
+        make_trainer(folder, loader, data["validation"]).run()
 
 
 def report(folder: Path, shapes: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_loss_curve_is_that_of_one_process(reports):
     assert len(curves[0]) == 4
     assert curves[1] == pytest.approx(curves[0], rel=5e-3)
     assert [row["epoch"] for row in two if "sAP10" in row] == [0, 1, 2]
-    models = [load_checkpoint(folder / "model.pth")[0].state_dict() for folder in reports]
+    models = [load_checkpoint(folder / ".model.pth")[0].state_dict() for folder in reports]
     assert models[0].keys() == models[1].keys()
 
 

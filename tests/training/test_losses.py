@@ -67,7 +67,8 @@ def test_the_references_numbers(device):
         heat = torch.from_numpy(np.unpackbits(golden["gt_heatmap"]).reshape(1, 512, 512))
         image = torch.from_numpy(golden["image_u8"])[None, None].float() / 255
         counts = [torch.tensor([junctions.shape[1]]), torch.tensor([edges.shape[1]])]
-        batch = Batch(image, junctions, counts[0], edges, counts[1], heat, torch.ones_like(heat), [""]).to(device)
+        tensors = [image, junctions, counts[0], edges, counts[1], heat, torch.ones_like(heat)]
+        batch = Batch(*(tensor.to(device) for tensor in tensors), names=[""])
         with torch.no_grad():
             found = losses.compute(network, batch)
         for name, value in found.items():
@@ -102,7 +103,7 @@ def test_independent_of_the_company(network):
     wireframes = [TRIANGLE, NOTHING, BORDER]
     together = make_batch(wireframes)
     whole = losses.compute(network, together)
-    tensors = [f.name for f in dataclasses.fields(Batch) if f.name != "names"]
+    tensors = [f.name for f in dataclasses.fields(Batch) if f.name not in ("names", "share")]
     singles = [
         losses.compute(network, Batch(**{n: getattr(together, n)[i : i + 1] for n in tensors}, names=[""]))
         for i in range(len(wireframes))

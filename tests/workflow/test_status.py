@@ -64,7 +64,7 @@ def test_foreign_lines_among_the_metrics_are_passed_over(chain):
     assert read_metrics(file) == [TRAINING, VALIDATION]
     assert of(chain, "train").done == 16
     assert state(chain.rounds[0].train).detail == "4/8 steps"
-    History(file.parent).forget_after(3, 0)
+    History(file).forget_after(3, 0)
     assert file.read_text().splitlines() == [json.dumps(TRAINING)]
 
 

@@ -20,7 +20,7 @@ from hawp_core.data.samples import Sample
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import replacing
 
-# How often each photograph is seen in an epoch, and mirrored how (see augment.flip_homography).
+# How often each photograph is seen in an epoch, and mirrored how (see augmentation.flip_homography).
 FLIPS = {1: (0,), 2: (0, 1), 4: (0, 1, 2, 3)}
 
 
