@@ -18,7 +18,6 @@ DESCRIPTION = """Train your own wireframe parser without labels: synthetic shape
 the labels it finds, and again. `snakemake --profile profiles/local rounds=2` runs all of it; the commands below are its
 steps, and more."""
 
-
 COMMANDS = {
     "synthesize": "synthesize",
     "train": "train",
@@ -36,11 +35,8 @@ COMMANDS = {
     "settings": "settings",
 }
 
-
 # Exit codes: a user's mistake as argparse has it; stopped by a signal, with the work saved (EX_TEMPFAIL: try again).
 MISTAKE, STOPPED, DEFECT = 2, 75, 70
-
-
 # What a full, read-only or forbidden disk answers: the user's to mend, wherever it is met.
 MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
 

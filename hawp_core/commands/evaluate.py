@@ -11,8 +11,6 @@ from hawp_core.runtime.files import sha256
 from hawp_core.workflow.recipe import EVALUATE_SETTINGS, KEY_LENGTH, Recipe, pick
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
-
-
 DESCRIPTION = """Measure a model on held-out shapes (structural AP, junctions), on photographs without labels
 (repeatability and localisation error under seeded homographies, with lines per image) and, with --truth, on labelled
 photographs (Wireframe or York Urban). OpenCV's LSD is measured on the same photographs."""

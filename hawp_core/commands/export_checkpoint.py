@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 
 HELP = "write a model as the plain state dict that the reference implementation loads"
-
-
 DESCRIPTION = "Write a model's weights under the published tensor names, without architecture and recipe."
 
 

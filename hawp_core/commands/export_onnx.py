@@ -6,8 +6,6 @@ from pathlib import Path
 from hawp_core.errors import UserError
 
 HELP = "write a model's network as ONNX, checked in onnxruntime"
-
-
 DESCRIPTION = """Write a model's network as ONNX: grey images (B, 1, S, S) in [0, 1] to score maps, features and the line
 heatmap, for any batch B. The written file is run in onnxruntime and compared with PyTorch before the command ends.
 Detection itself (junctions, lines, verification) is not part of the graph."""

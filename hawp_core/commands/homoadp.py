@@ -16,12 +16,9 @@ from hawp_core.workflow.recipe import EXPORT_SETTINGS, KEY_LENGTH, Recipe, pick
 from hawp_core.workflow.settings import complete
 
 HELP = "label photographs by homographic adaptation"
-
-
 DESCRIPTION = """Label every photograph of a folder with a trained model. The labels, the data config of the next
 training and the record of how they were made are written to data-ssl/NAME/{KEY}-model-{EPOCH}.h5, .yaml and .log.
 Killed, the same command carries on after the last finished photograph; --batch-size and --shard change no label."""
-
 
 # What the recipe's users call the ways to label, and the setting export.labels.
 ARCHITECTURES = {"HAWP-heatmap": "heatmap", "HAWP-votes": "votes"}

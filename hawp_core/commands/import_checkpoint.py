@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 
 HELP = "turn a published checkpoint (hawpv3-*.pth) into one of ours"
-
-
 DESCRIPTION = """Read a published state dict safely (weights only, no code runs), check every name and shape, and write
 it as a model that the other commands take."""
 

@@ -10,8 +10,6 @@ from hawp_core.workflow.compare import differences, find_recipe
 from hawp_core.workflow.settings import merged_settings
 
 HELP = "show the chain of rounds: what is done, partial, missing"
-
-
 DESCRIPTION = """Show every artifact of a run with its content address, state, time and headline metric. With --why,
 say which setting, photograph or stage version makes two addresses differ."""
 

@@ -7,7 +7,6 @@ from hawp_core.workflow.settings import merged_settings
 
 HELP = "say what a run will cost: jobs, GPU hours, disk"
 
-
 DESCRIPTION = """Say what is left of a run: jobs, images, disk, and the hours that it takes on each device whose speed was
 measured (hawp_core/workflow/rates.json). `snakemake -n` prints the same."""
 

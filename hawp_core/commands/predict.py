@@ -9,11 +9,9 @@ from hawp_core.runtime.devices import compute_options
 
 HELP = "find the wireframes of images"
 
-
 DESCRIPTION = """Find the wireframes of images and write them in original pixels: drawn over the image (png, svg) or for
 programs (json, npz), under the name of each image; images of one name from several folders keep their paths. An image
 that cannot be read is named at the end; the others are done all the same. No image is ever written over."""
-
 
 FORMATS = ("png", "svg", "json", "npz")
 

@@ -13,8 +13,6 @@ from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
 from hawp_core.workflow.settings import merged_settings
 
 HELP = "print the table of rounds and draw the figures of the report"
-
-
 DESCRIPTION = """Print the round-over-round table of a run and draw its figures: the chain of rounds, losses, validations,
 metrics by round beside LSD, galleries of labels, the synthetic shapes, runtime and memory. Rounds that are not finished
 are left out. `snakemake --report report.html` puts the same figures into one file."""

@@ -8,8 +8,6 @@ import yaml
 from hawp_core.workflow.settings import load, table
 
 HELP = "list every setting with its meaning, or check a configuration"
-
-
 DESCRIPTION = (
     """Without a file, list every setting, its default and its meaning. With one, check it and print it complete."""
 )

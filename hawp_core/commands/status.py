@@ -9,11 +9,8 @@ from hawp_core.runtime.text import duration
 from hawp_core.workflow.settings import merged_settings
 
 HELP = "watch a run: what works, images done, images a second, time left"
-
-
 DESCRIPTION = """Show every step of a run: what works on it, images done of total, images a second, time left and the
 last metrics. Made for a second terminal, in the same folder as the run; it reads files only and disturbs nothing."""
-
 
 CLEAR = "\033[H\033[2J"
 

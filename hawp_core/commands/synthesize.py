@@ -14,11 +14,8 @@ from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.record import write_record
 
 HELP = "draw synthetic shapes with their wireframes"
-
-
 DESCRIPTION = """Draw the eight primitives with their labels, in shards, and write the data config that `hawp train`
 reads. Every image follows from (seed, split, primitive, index) alone: shards may be drawn anywhere, in any order."""
-
 
 # The splits under their names in the settings, and under those of the shapes module.
 SPLITS = {"train": "train", "validation": "val"}

@@ -19,8 +19,6 @@ from hawp_core.workflow.recipe import KEY_LENGTH, TRAIN_SETTINGS, Recipe, pick
 from hawp_core.workflow.settings import complete
 
 HELP = "train a wireframe network"
-
-
 DESCRIPTION = """Train on synthetic shapes or on labelled photographs, whichever the data config names. The model, its
 metrics and its lineage are written to exp-ssl/NAME/KEY/, where KEY is the digest of everything that changes the
 result. Killed or asked to stop (SIGTERM, SIGUSR1, Ctrl-C), the same command carries on from the last saved step."""
@@ -93,8 +91,6 @@ def run(args: argparse.Namespace) -> None:
     name = args.name or (planned and planned.name)
     if not name:
         raise UserError("--name is missing: name the experiment, such as --name hawpv3-round0.")
-    if Path(name).name != name or name.startswith(("-", ".")):
-        raise UserError(f"--name {name!r} is no plain folder name: use letters, digits, dots, dashes and underscores.")
     recipe = _recipe(settings, section, data, name, args)
     common.check_expected(recipe, args.expect)
     gpus = args.gpus or settings["train"]["gpus"]

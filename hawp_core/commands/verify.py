@@ -5,8 +5,6 @@ import argparse
 from hawp_core.errors import UserError
 
 HELP = "check every artifact's bytes against its record"
-
-
 DESCRIPTION = """Compare the SHA-256 of every model, label file and shard below exp-ssl/ and data-ssl/ with the one kept
 in its lineage record. Exits non-zero when a byte has changed or a file is gone."""
 

@@ -51,8 +51,6 @@ class Augmentation:
 
 # synthetic_dataset.yaml of the published recipe; its photometric parameters are the operators' defaults.
 SYNTHETIC = Augmentation(Photometric(), Homographic(), scaling=None, margin=0.0)
-
-
 # The configuration of the Wireframe photographs.
 REAL = Augmentation(
     Photometric(

@@ -17,26 +17,15 @@ import torch.nn.functional as F
 
 Range = tuple[float, float]
 
-
 # The image side for which the recipe's lengths in pixels are given.
 RECIPE_SIDE = 512
-
-
 # Shade is blurred so widely that a map of an eighth of the side holds all of it.
 SHADE_STRIDE = 8
-
-
 SHADE_ELLIPSES = 20
-
-
 # Directions (dx, dy) of motion blur: horizontal, vertical, and both diagonals.
 BLUR_DIRECTIONS = ((1, 0), (0, 1), (1, 1), (1, -1))
-
-
 # Fractional bits of OpenCV's drawing coordinates.
 DRAW_SHIFT = 8
-
-
 # By how much OpenCV's filled, smoothed ellipses are larger than their radii, pixels (measured).
 OUTLINE = 0.6
 

@@ -7,12 +7,8 @@ from hawp_core.geometry.wireframe import Wireframe
 
 # Von Gioi et al. 2010: the image is first scaled by 0.8, against staircases.
 SCALE = 0.8
-
-
 # OpenCV brings coordinates back by dividing by the scale, as if pixel corners and not pixel areas had been scaled.
 CENTRE_SHIFT = 0.5 / SCALE - 0.5
-
-
 # The -log10 of the number of false alarms that scores 0.5: about the median on photographs of buildings.
 EVEN_SCORE = 10.0
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,22 +27,14 @@ from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import bar
 
 SAP_THRESHOLDS = (5, 10, 15)  # squared pixels of the 128-pixel grid (L-CNN)
-
-
 LEAST_SCORE = 0.05  # lines below it change the area under a precision-recall curve by nothing that shows
-
 
 COUNTED_SCORE = 0.5  # lines above it are counted
 
-
 JUNCTION_RADIUS = 2.0  # pixels of the 128-pixel grid within which a junction counts as found
-
-
 BATCH = 8
 
-
 Item = TypeVar("Item")
-
 
 # The copies that repeatability is measured between; gentle enough that most of the image stays in view (SOLD2, 4.1).
 PAIR_VIEW = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2, "max_angle": np.pi / 4}
@@ -73,11 +64,6 @@ def measure_on_shapes(network: WireframeNetwork, shapes: ShapeSet) -> ShapeMetri
         junction_recall=float(junction_recall(predictions, truths, JUNCTION_RADIUS)),
         lines=sum(int((p.scores > COUNTED_SCORE).sum()) for p in predictions) / len(predictions),
     )
-
-
-def on_shapes(network: WireframeNetwork, shapes: ShapeSet) -> dict[str, float]:
-    """What `measure_on_shapes` finds, as the row of a training's metrics."""
-    return asdict(measure_on_shapes(network, shapes))
 
 
 def network_detector(network: WireframeNetwork, min_score: float) -> Callable[[np.ndarray], Wireframe]:

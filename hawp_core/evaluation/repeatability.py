@@ -17,15 +17,9 @@ from hawp_core.geometry.homography import warp_points
 from hawp_core.geometry.wireframe import Wireframe
 
 THRESHOLD = 5.0  # pixels: Rep-5 and Loc-5
-
-
 # Pixels. Lines that end on the warped image's border are as a rule cut there, and do not count.
 BORDER = 2
-
-
 MIN_OVERLAP = 0.5  # share of a line's length, mean over both lines, for the orthogonal distance
-
-
 ROWS = 512  # lines compared at once with all others, so that memory stays bounded for thousands of lines
 
 

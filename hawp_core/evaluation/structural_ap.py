@@ -18,11 +18,7 @@ from hawp_core.evaluation.precision_recall import PrecisionRecall
 from hawp_core.geometry.wireframe import Wireframe
 
 GRID = 128  # pixels: lines and junctions are compared in an image scaled to this square (L-CNN)
-
-
 JUNCTION_RADII = (0.5, 1.0, 2.0)  # grid pixels, of mAP^J (L-CNN, section 5.2)
-
-
 PIXEL_TOLERANCE = 0.01  # share of the image diagonal within which two pixels match (Martin, Fowlkes, Malik 2004)
 
 

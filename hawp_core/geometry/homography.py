@@ -16,23 +16,13 @@ import numpy as np
 
 # Views without artifacts: a draw whose patch leaves the image is drawn again at most so often.
 MAX_DRAWS = 100
-
-
 # Candidates of which one is taken (method section 7).
 SCALE_STEPS = 5
-
-
 ANGLE_STEPS = 25
-
-
 # Pixels. A shorter piece of a line, left over by clipping, shows nothing.
 MIN_LINE = 1.0
-
-
 # Pixels. Single precision at coordinates up to a few thousand; keeps the outermost pixel centres valid.
 TOLERANCE = 1e-3
-
-
 # A homogeneous w below this counts as behind the camera; visible points have w near 1.
 MIN_W = 1e-6
 

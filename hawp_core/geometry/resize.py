@@ -11,14 +11,11 @@ import numpy as np
 # Weights of red, green and blue in a grey (ITU-R BT.601), rounded to 15 bits.
 _GREY_WEIGHTS = np.array([9798, 19235, 3735], np.float32) / 2**15
 
-
 # Linear interpolation takes weights of so many bits.
 _LINEAR_BITS = 11
 
-
 # A share of a pixel below this is left out of an area.
 _LEAST_SHARE = 1e-3
-
 
 # Pixels worked on at once: what a core's cache holds.
 _AT_ONCE = 1 << 16

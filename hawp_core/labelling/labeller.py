@@ -17,13 +17,9 @@ from hawp_core.runtime.progress import log
 
 # Most views that pass at a time.
 VIEWS_AT_ONCE = 64
-
-
 # What one view holds at most while it passes, in feature maps of the network's width and in float32 planes of the image's
 # size for warping it there and back (less was measured: benchmarks/RESULTS.md, "views at a time").
 FEATURE_MAPS, PLANES = 8, 24
-
-
 # Where no budget is given: the share of the GPU's free memory, and the bytes on a CPU, where more is no faster
 # (benchmarks/RESULTS.md, "views at a time").
 FREE_SHARE, CPU_BYTES = 0.7, 0.64e9

@@ -16,12 +16,8 @@ import torch
 
 # Components of the rotated endpoints are kept this far from zero before the angle is taken.
 _SMALLEST = 1e-9
-
-
 # Keeps divisions by a length, or a squared length, finite.
 _EPSILON = 1e-6
-
-
 # Segment-to-point distances held at once while encoding: 16 MB of float32 for each of a few buffers.
 _DISTANCES_AT_ONCE = 1 << 22
 

@@ -14,8 +14,6 @@ from torch import nn
 
 # Channels of the score heads, in the order of the score map: angles, distance, residual, junction logits, offsets.
 HEAD_CHANNELS = (3, 1, 1, 2, 2)
-
-
 SCORE_CHANNELS = sum(HEAD_CHANNELS)
 
 

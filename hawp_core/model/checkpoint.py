@@ -18,11 +18,7 @@ from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.files import replacing
 
 CHECKPOINT_FORMAT = "hawp-rounds checkpoint 1"
-
-
 STATE_FORMAT = "hawp-rounds training state 1"
-
-
 # Names listed in a message before "and N more".
 _NAMED = 3
 

@@ -10,21 +10,11 @@ from hawp_core.model.binding import ELEMENTS_AT_ONCE
 # Heatmap score (method of SOLD2, arXiv 2104.03362): samples along a line, radius of the searched disc in pixels, and
 # its least and length-dependent reach.
 _SAMPLES = 64
-
-
 _DISC_RADIUS = 3
-
-
 _LEAST_REACH = 0.5 * 2**0.5
-
-
 _REACH_PER_DIAGONAL = 2.0
-
-
 # The heatmap is divided by the mean of this share of its values above this floor.
 _BRIGHTEST_SHARE = 0.2
-
-
 _DARK = 0.1
 
 

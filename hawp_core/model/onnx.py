@@ -21,15 +21,9 @@ from hawp_core.runtime.files import replacing
 
 # The first opset with everything that the exporter of PyTorch writes for this network.
 OPSET = 18
-
-
 INPUT, OUTPUTS = "images", ("scores", "features", "heatmap")
-
-
 # Largest difference from PyTorch that rounding in another order of additions explains, relative to the largest value.
 TOLERANCE = 1e-4
-
-
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 

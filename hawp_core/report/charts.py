@@ -25,12 +25,8 @@ from hawp_core.workflow.recipe import Recipe
 
 matplotlib.use("Agg")
 
-
 BLUE, VERMILION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#595959"
-
-
 MARKERS = "osD^vP*X"
-
 
 # Letters as outlines: the drawing looks the same wherever it is opened. The salt makes its bytes repeatable.
 STYLE = {
@@ -39,17 +35,12 @@ STYLE = {
     "text.parse_math": False,
 }  # fmt: skip
 
-
 # What a row of metrics holds beside losses.
 NOT_LOSSES = {"images_per_second", "waiting", "epoch", "step", "of", "lr"}
 
-
 STAGES = ("train", "export")  # whose times stand in the chain
-
-
 # Left edges of the boxes in the chain: measurement, training, labels.
 LEFT = (0.6, 3.6, 6.6)
-
 
 # Panels: title, field of `Row` or of a row of metrics, factor.
 METRICS = (
@@ -60,8 +51,6 @@ METRICS = (
     ("Loc-5 (structural, px)", "structural_loc5", 1.0),
     ("agreement with the round before", "agreement", 1.0),
 )
-
-
 VALIDATIONS = (
     ("sAP10 (points)", "sAP10", 1.0), ("mAPJ (points)", "mAPJ", 1.0),
     ("junction recall (%)", "junction_recall", 100.0), ("lines an image", "lines", 1.0),

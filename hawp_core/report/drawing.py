@@ -17,30 +17,16 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.runtime.files import replacing
 
 LINE_COLOUR = (213, 94, 0)
-
-
 JUNCTION_COLOUR = (86, 180, 233)
-
-
 RIM_COLOUR = (20, 20, 20)
-
-
 LINE_WIDTH = 2.0
-
-
 # Radius of a junction's dot and width of its rim, in line widths.
 DOT, RIM = 1.2, 0.5
 
-
 # Contact sheets: space around tiles, height of a title and its letters, pixels.
 GUTTER = 12
-
-
 TITLE_HEIGHT, TITLE_SIZE, SMALLEST_TITLE = 28, 20, 9
-
-
 PREVIEW_COLUMNS = 4
-
 
 _SUBPIXEL_BITS = 6
 

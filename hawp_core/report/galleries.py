@@ -21,19 +21,10 @@ from hawp_core.workflow.paths import label_file
 
 matplotlib.use("Agg")
 
-
 PHOTOGRAPHS = 4  # rows of a gallery
-
-
 ROUNDS = 5  # columns; of more rounds the first, the last and those evenly between are shown
-
-
 TILE = 480  # longer side of a photograph, pixels
-
-
 SHAPES_OF_EACH = 3  # images of each primitive
-
-
 DPI = 110
 
 

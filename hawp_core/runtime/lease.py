@@ -17,8 +17,6 @@ from hawp_core.runtime.files import write_text
 from hawp_core.runtime.signals import StopRequest
 
 BEAT_SECONDS = 20  # how often a lease's holder shows that it lives
-
-
 SILENCE_SECONDS = 180  # a holder on another machine that Slurm cannot vouch for is dead after this
 
 

@@ -9,7 +9,6 @@ from tqdm import tqdm
 # A bar in a log file is a line each time; in a terminal it is redrawn in place.
 TERMINAL_SECONDS, FILE_SECONDS = 0.5, 15.0
 
-
 log = logging.getLogger("hawp")
 
 

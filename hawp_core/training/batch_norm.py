@@ -13,8 +13,6 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 CHANNELS = (1, -1, 1, 1)
-
-
 IMAGES_AND_PIXELS = (0, 2, 3)
 
 

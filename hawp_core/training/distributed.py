@@ -20,7 +20,6 @@ from hawp_core.training import launch
 
 T = TypeVar("T")
 
-
 # How long a process waits for another: for the main one to get its lease, or to validate. A process that died is not
 # found by waiting: its connections break, or torchrun ends the others.
 PATIENCE = datetime.timedelta(days=1)

@@ -22,11 +22,7 @@ from hawp_core.runtime.signals import STOP_SIGNALS, StopRequest, stop_on_signal
 
 # Names the pipe by which signals come from the process that the user started.
 LIFELINE = "HAWP_LIFELINE"
-
-
 LOOK_SECONDS = 0.2  # between two looks at whether a signal came
-
-
 STANDARD_ERROR = 2
 
 

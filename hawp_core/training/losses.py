@@ -22,19 +22,10 @@ from hawp_core.model.network import WireframeNetwork
 
 NAMES = ("md", "dis", "res", "jloc", "joff", "pos", "neg", "lineness", "aux", "heatmap")
 
-
 JUNCTION_MATCH = 1.5  # grid cells between a candidate and the junction that it stands for (JMATCH_THRESHOLD)
-
-
 LINENESS_DISTANCE2 = 15.0  # squared grid cells, both ends together, of a proposal that counts as a line
-
-
 DECODED_DISTANCE2 = 1.0  # squared grid cells within which a decoded target is trusted
-
-
 MASK_EPSILON = 1e-6
-
-
 PROPOSAL_CHUNK = 8192  # proposals compared with all lines at a time: bounds the distance matrix
 
 

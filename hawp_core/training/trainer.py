@@ -12,7 +12,7 @@ import platform
 import tempfile
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from tqdm import tqdm
 from hawp_core.data.batch import Batch
 from hawp_core.data.loader import Loader
 from hawp_core.data.shapes.dataset import ShapeSet
-from hawp_core.evaluation.protocol import on_shapes
+from hawp_core.evaluation.protocol import measure_on_shapes
 from hawp_core.model.checkpoint import save_checkpoint, save_state
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import bar, log
@@ -227,7 +227,7 @@ class Trainer:
     @torch.no_grad()
     def _validate(self) -> dict:
         """Measure on the held-out shapes: structural AP at 10 and junction recall."""
-        row = distributed.on_main(lambda: on_shapes(self.network, self.validation))
+        row = distributed.on_main(lambda: asdict(measure_on_shapes(self.network, self.validation)))
         row |= {"epoch": self.at.epoch, "step": self.at.step}
         self._write_row(row)
         log.info(

@@ -23,27 +23,18 @@ from hawp_core.workflow.status import state
 
 RATES_FILE = Path(__file__).resolve().parent / "rates.json"
 
-
 # Bytes of the published network's weights, as float32: convolutions, and the layers that verify lines.
 CONVOLUTION_BYTES, VERIFICATION_BYTES = 35_546_524, 11_506_932
-
-
 # A training keeps weights and three moments (Adam with amsgrad), and has the last two states while it saves.
 STATE_COPIES = 4 * 2
-
-
 # 100 lines with 62 junctions, as homographic adaptation finds them on photographs, in a label file (an edge and a
 # score are 12 bytes, a junction is 8) and in the journal of an unfinished shard (JSON).
 LABEL_BYTES, JOURNAL_BYTES = 1_800, 5_500
-
-
 # What decides how fast a network is.
 SIZES = ("image_size", "width", "depth", "stacks")
 
 
 _RATE = {"type": "number", "minimum": 1e-6, "maximum": 1e9}
-
-
 # What the file of measured rates must hold: a row for each device and network.
 RATES_SCHEMA = {
     "type": "object",

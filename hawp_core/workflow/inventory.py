@@ -11,8 +11,6 @@ from hawp_core.runtime.files import read_json, sha256
 from hawp_core.runtime.lease import worker
 from hawp_core.workflow.recipe import KEY_LENGTH
 
-ROOTS = ("exp-ssl", "data-ssl", "reports")
-
 KEY = rf"[0-9a-f]{{{KEY_LENGTH}}}"
 _SHARD = r"\d{5,}-of-\d{5,}\.h5"
 _LEASE = r"lease\.(?:json|lock)"
@@ -53,10 +51,8 @@ def artifacts() -> dict[str, list[Path]]:
 
 def _below(root: Path) -> Iterator[Path]:
     """Everything two levels and more below `root`, what is in a folder before the folder; links are left alone."""
-    for place, folders, files in os.walk(root, topdown=False, followlinks=False):
-        # os.walk goes into a root that is a link itself.
-        if any(part.is_symlink() for part in (root, root / Path(place).relative_to(root))):
-            continue
+    # os.walk would go into a root that is a link itself.
+    for place, folders, files in () if root.is_symlink() else os.walk(root, topdown=False):
         for name in (*files, *folders):
             path = Path(place, name)
             if len(path.parts) > 2 and not path.is_symlink():
@@ -70,7 +66,7 @@ def _vouched_for() -> dict[str, list[Path]]:
     for path in (*recipes, *records()):
         with contextlib.suppress(UserError):
             key = read_json(path).get("key")
-            if isinstance(key, str) and re.fullmatch(KEY, key) and (path not in recipes or key in path.name):
+            if isinstance(key, str) and re.fullmatch(KEY, key) and (path.parts[0] != "recipes" or key in path.name):
                 found.setdefault(key, []).append(path)
     return found
 
@@ -113,7 +109,7 @@ def remove(found: dict[str, list[Path]]) -> list[Path]:
 
 def records() -> Iterator[Path]:
     """Every lineage record below the working folder."""
-    for root in ROOTS:
+    for root in _WRITTEN:
         yield from sorted(path for path in _below(Path(root)) if path.name.endswith("lineage.json"))
 
 

@@ -17,26 +17,17 @@ from hawp_core.runtime.files import read_json, write_json
 
 RECIPE_FORMAT = "hawp-rounds recipe 1"
 
-
 # Raise a stage's number when its result for the same settings changes: everything made by it, and all that follows,
 # is then made again. tests/test_versions.py compares a tiny run of each stage with what its number promised.
 STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "report": 1}
 
-
 LONGEST_NAME = 200  # bytes: a file system takes 255, and names get endings
 KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run
 
-
 # What a stage's result depends on, as paths into the settings. Everything else is `places` or `compute`.
 SYNTHESIZE_SETTINGS = ("seed", "shapes", "model.image_size")
-
-
 TRAIN_SETTINGS = ("seed", "model", "train.weight_decay", "train.clip_norm", "train.losses")
-
-
 EXPORT_SETTINGS = ("seed", "export")
-
-
 EVALUATE_SETTINGS = ("seed", "evaluate")
 
 
@@ -82,12 +73,11 @@ def check_places(path: Path | str, places: object) -> None:
     Raises:
         UserError: a place outside the working folder, or no place at all.
     """
-    words = {"folder"}
-    values = places.items() if isinstance(places, dict) else [("places", None)]
-    for role, value in values:
+    named = places if isinstance(places, dict) else {"everything": places}
+    for role, value in named.items():
         for each in value if isinstance(value, list) else [value]:
             outside = isinstance(each, str) and (Path(each).is_absolute() or ".." in Path(each).parts or "\0" in each)
-            if not isinstance(places, dict) or (outside and role not in words):
+            if named is not places or (outside and role != "folder"):
                 raise UserError(
                     f"{path} places {role} at {each!r}, which is not inside the run: delete it and run the workflow again."
                 )

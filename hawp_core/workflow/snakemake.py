@@ -24,13 +24,9 @@ from hawp_core.errors import UserError
 # start again is PENDING.) The plugin leaves both to Slurm, for ever.
 ENDS = {"PREEMPTED": "CANCELLED", "NODE_FAIL": "FAILED"}
 
-
 # How long cancelled jobs may take to go: KillWait, 30 s by default, after the signal on which they save their state.
 CANCEL_SECONDS = 90
-
-
 ANSWER_SECONDS = 30  # a Slurm that does not answer by then is not waited for
-
 
 # Locks that this process holds until it ends, however it ends: the kernel releases them.
 _held: list = []

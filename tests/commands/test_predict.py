@@ -7,33 +7,14 @@ import xml.etree.ElementTree as ElementTree
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import hawp_core
 from hawp_core.geometry.wireframe import Wireframe
-from hawp_core.model.architecture import Architecture
-from hawp_core.model.checkpoint import save_checkpoint
-from hawp_core.model.network import WireframeNetwork
 from hawp_core.report.formats import JSON_SCHEMA, save, to_json, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 WIREFRAME = Wireframe([[0, 0], [30, 0], [30.5, 20.25]], [[0, 1], [1, 2]], [0.75, 0.5], 40, 30)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A small untrained model: it finds lines, though no true ones."""
-    torch.manual_seed(0)
-    network = WireframeNetwork(
-        Architecture(
-            image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16,
-            max_junctions=40,
-        )
-    )  # fmt: skip
-    path = tmp_path_factory.mktemp("model") / "model.pth"
-    save_checkpoint(path, network, epoch=1, recipe={})
-    return path
 
 
 def test_a_folder_with_a_damaged_file_is_finished_and_the_file_named(model, photographs, tmp_path, hawp):

@@ -6,26 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from hawp_core.data.photographs.selection import is_own
-from hawp_core.model.architecture import Architecture
-from hawp_core.model.checkpoint import save_checkpoint
-from hawp_core.model.network import WireframeNetwork
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A small untrained model: it finds lines, though no true ones."""
-    torch.manual_seed(0)
-    architecture = Architecture(
-        image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16,
-        max_junctions=40,
-    )  # fmt: skip
-    path = tmp_path_factory.mktemp("model") / "model.pth"
-    save_checkpoint(path, WireframeNetwork(architecture), epoch=1, recipe={})
-    return path
 
 
 @pytest.fixture

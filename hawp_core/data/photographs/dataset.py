@@ -22,8 +22,6 @@ from hawp_core.runtime.files import replacing
 
 # How often each photograph is seen in an epoch, and mirrored how (see augmentation.flip_homography).
 FLIPS = {1: (0,), 2: (0, 1), 4: (0, 1, 2, 3)}
-
-
 # Photographs decoded at a time while a cache is built, and in how many threads; bounds what waits to be written.
 CACHE_BATCH, CACHE_THREADS = 64, 8
 

@@ -15,27 +15,14 @@ from hawp_core.geometry.resize import to_square
 from hawp_core.runtime.text import first_line, shown
 
 SMALLEST_SIDE = 16  # pixels: four cells of the field grid, fewer cannot hold a line
-
-
 LARGEST_PIXELS = 300 * 10**6  # beyond the largest cameras; more is a mistake or a decompression bomb
-
-
 Image.MAX_IMAGE_PIXELS = LARGEST_PIXELS
-
 
 # Named, so that a file in disguise cannot reach Pillow's other decoders (EPS starts Ghostscript).
 _PILLOW_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
-
-
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
-
-
 _TOO_LARGE = f"it has more than {LARGEST_PIXELS // 10**6} megapixels"
-
-
 # What undoes each EXIF orientation (EXIF 2.32, tag 0x0112).
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -15,10 +15,7 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.text import shown
 
 EXTENSIONS = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
-
-
 _ENDINGS = tuple(f".{extension}" for extension in EXTENSIONS)
-
 
 # The photographs with straight edges or plain objects among what scikit-image 0.25 and 0.26 install: no microscopy,
 # no test chart, no scan, no texture without lines. They are read where they lie and never copied.

@@ -23,17 +23,9 @@ from hawp_core.runtime.files import replacing, sha256
 from hawp_core.runtime.text import first_line, shown
 
 MANIFEST_FORMAT = "hawp-rounds photographs 1"
-
-
 HASH_THREADS = 8  # reading waits for the disk and hashing releases the interpreter lock
-
-
 HASH_BATCH = 256  # files handed to the threads at a time
-
-
 SAVE_SECONDS = 60  # the most hashing that a killed run loses
-
-
 # A file whose time is this close to the clock may change again without changing its time (FAT counts in 2 s).
 UNSETTLED_NS = 2 * 10**9
 

@@ -28,16 +28,10 @@ from hawp_core.geometry.homography import clip_lines
 
 # Cells of a checkerboard differ from their neighbours by so many grey levels; so many greys are tried for each.
 CELL_CONTRAST, CELL_TRIES = 50, 20
-
-
 # Displacement of the corners as a share of the longer side, fixed and random part.
 WARP = (0.05, 0.15)
-
-
 # Ratio of a board's smallest to its largest homogeneous w; below it the board runs towards its horizon.
 MIN_DEPTH = 0.2
-
-
 # Least width of a stripe before the warp, and of any cell after it: else the board may collapse into a line.
 # Shares of the shorter side.
 MIN_STRIPE, MIN_CELL = 0.04, 0.02

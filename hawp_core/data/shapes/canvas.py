@@ -11,82 +11,45 @@ import cv2
 import numpy as np
 
 PUBLISHED_SIDE = 960
-
-
 # Backgrounds: random black and white pixels, blobs, a wide box blur. Radii as a share of the longer side.
 BACKGROUND_BLOBS = 100
-
-
 BACKGROUND_RADII = (0.02, 0.031)
-
-
 BACKGROUND_KERNELS = (150, 500)
-
-
 # Textures that fill polygons.
 TEXTURE_BLOBS = 3000  # on a full canvas
-
-
 TEXTURE_RADIUS = 20
-
-
 TEXTURE_KERNELS = (50, 100)
-
-
 # The picture is blurred before it is resized to the network's input.
 FINAL_KERNEL = 11
 
-
 BACKGROUND_COARSENESS = 8
-
-
 TEXTURE_COARSENESS = 4
-
 
 # Grey levels between a shape and what is beneath or beside it.
 DISTINCT = 30
-
-
 # Grey levels across a line at a point of it: from the first on it is seen there (below `DISTINCT`, because textures
 # vary), up to the second it is not; edges in between are too faint to be labelled and too plain to be left out.
 VISIBLE, INVISIBLE = 20, 6
-
-
 # Distance of the two sides from a line at which its contrast is measured, and the share of the line at either end
 # that is left out, because other lines end there too.
 BESIDE = 3.0
-
-
 MARGIN = 0.06
-
-
 SAMPLES = 25
-
-
 _POSITIONS = np.linspace(0.0, 1.0, SAMPLES)[:, None]
-
 
 # A line is labelled if it is seen over this share of its length at least, and may go without a label if a trace of it
 # shows over that share at most.
 SEEN, UNSEEN = 0.8, 0.2
-
-
 # Invalid geometry costs microseconds and is drawn again at once; only then the whole picture is.
 MAX_TRIES = 50
-
 
 # What drawing a primitive returns: lines (M, 4) and the widths (M,) of the strokes on them, 0 for bare edges; None if
 # the draw failed.
 Drawn = tuple[np.ndarray, np.ndarray] | None
 
-
 _SUBPIXEL_BITS = 8
-
-
 # OpenCV paints every pixel that a polygon's border touches: so many pixels more on each side.
 _FILL_EXCESS = 0.45
-
-
 # And strokes so many pixels wider than asked.
 STROKE_EXCESS = 2
 

@@ -19,25 +19,15 @@ from hawp_core.geometry.wireframe import Wireframe
 
 # Height and width of the canvas, and side of the network's input, pixels.
 CANVAS = (960, 1280)
-
-
 IMAGE_SIZE = 512
-
-
 SPLITS = {"train": 0, "val": 1, "test": 2}
-
 
 # Shortest labelled line, as a share of the canvas's shorter side.
 MIN_LABELLED = 0.099
-
-
 # Far more than is ever needed; reached only where the canvas is too small for any line.
 MAX_DRAWS = 1000
 
-
 Painter = Callable[[np.random.Generator, np.ndarray], Drawn]
-
-
 _PAINTERS: dict[str, Painter] = {
     "checkerboard": boards.draw_checkerboard,
     "lines": figures.draw_lines,
@@ -48,12 +38,8 @@ _PAINTERS: dict[str, Painter] = {
     "cube": figures.draw_cube,
     "gaussian_noise": figures.draw_noise,
 }
-
-
 # The order is part of every image's key and of the shards' order.
 PRIMITIVES = tuple(_PAINTERS)
-
-
 WITHOUT_LINES = ("gaussian_noise",)
 
 

@@ -26,22 +26,12 @@ from hawp_core.data.shapes.canvas import (
 )
 
 MIN_LENGTH = 0.0985
-
-
 # Corners of a polygon and branches of a star come no nearer to its centre than this share of its radius.
 POLYGON_CORE, STAR_CORE = 0.4, 0.3
-
-
 MAX_POLYGONS = 30
-
-
 # Pixels of the published canvas between a polygon and the circle that keeps it from others.
 SAFE_MARGIN = 5.0
-
-
 FLATTEST_CORNER = 2.0 * math.pi / 3.0
-
-
 # Edges of a cube differ from its faces by so many grey levels.
 CUBE_CONTRAST = 64
 
