@@ -11,12 +11,15 @@ import torch.nn.functional as F
 
 from hawp_core.geometry.homography import name_number, sample_homography
 from hawp_core.geometry.warping import warp_images
+from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.detection import Detection, detect, detect_votes
 from hawp_core.model.network import WireframeNetwork
 
 # Of every five views one shows nothing from beyond the image's border (method: the first fifth).
 WHOLE_VIEW_SHARE = 5
+# Where the first grid cell's centre lies, pixels.
+CELL_CENTRE = (STRIDE - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,13 @@ def aggregate(
         probability (B, 1, S/4, S/4), or None unless `junction_views`.
     """
     b, _, s, _ = images.shape
-    cells = s // 4
+    cells = s // STRIDE
     total, count = images.new_zeros(b, s, s), images.new_zeros(b, s, s)
     junction_total, junction_count = images.new_zeros(b, 1, cells, cells), images.new_zeros(b, 1, cells, cells)
     if adaptation.identity:
         total += _heatmap(network, prediction)
         count += 1
-        junction_total += _junction_map(prediction)
+        junction_total += prediction.scores.junction_probability()
         junction_count += 1
     padding = "border" if adaptation.border == "replicate" else "zeros"
     step = max(1, chunk // b)
@@ -115,9 +118,11 @@ def aggregate(
         seen_back = warp_images(seen, back, mode="nearest")
         if adaptation.junction_views:
             seen_by_view = network(views)
-            heat, location = _heatmap(network, seen_by_view), _junction_map(seen_by_view)
+            heat, location = _heatmap(network, seen_by_view), seen_by_view.scores.junction_probability()
             cell_back = _in_cells(back)
-            cell_seen = warp_images(seen[:, :, 1::4, 1::4], cell_back, mode="nearest")
+            # The pixel that is nearest to each cell's centre, or left of and above it.
+            centres = slice(int(CELL_CENTRE), None, STRIDE)
+            cell_seen = warp_images(seen[:, :, centres, centres], cell_back, mode="nearest")
             junction_total += (warp_images(location, cell_back) * cell_seen).reshape(b, v, 1, cells, cells).sum(1)
             junction_count += cell_seen.reshape(b, v, 1, cells, cells).sum(1)
         else:
@@ -135,13 +140,9 @@ def _heatmap(network: WireframeNetwork, prediction: Prediction) -> torch.Tensor:
     return network.heatmap_logits(prediction.features).float().softmax(1)[:, 1]
 
 
-def _junction_map(prediction: Prediction) -> torch.Tensor:
-    return prediction.heads[-1][:, 5:7].float().softmax(1)[:, 1:]
-
-
 def _in_cells(homographies: torch.Tensor) -> torch.Tensor:
-    """Homographies (B, 3, 3) between pixels as homographies between grid cells; cell 0 is centred on pixel 1.5."""
-    to_pixels = homographies.new_tensor([[4, 0, 1.5], [0, 4, 1.5], [0, 0, 1]])
+    """Homographies (B, 3, 3) between pixels as homographies between grid cells; cell 0 is centred on `CELL_CENTRE`."""
+    to_pixels = homographies.new_tensor([[STRIDE, 0, CELL_CENTRE], [0, STRIDE, CELL_CENTRE], [0, 0, 1]])
     return torch.linalg.inv(to_pixels) @ homographies @ to_pixels
 
 

@@ -12,9 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# Channels of the score heads, in the order of the score map: angles, distance, residual, junction logits, offsets.
-HEAD_CHANNELS = (3, 1, 1, 2, 2)
-SCORE_CHANNELS = sum(HEAD_CHANNELS)
+from hawp_core.model.score_maps import HEAD_CHANNELS, SCORE_CHANNELS, ScoreMaps
 
 
 class Prediction(NamedTuple):
@@ -22,12 +20,17 @@ class Prediction(NamedTuple):
 
     Attributes:
         heads: one (B, 9, h, w) score map of raw values for each stack, the first stack first; the last one is the
-            prediction, the others serve training only. Channels as in `HEAD_CHANNELS`.
+            prediction, the others serve training only.
         features: (B, C, h, w) of the last stack.
     """
 
     heads: list[torch.Tensor]
     features: torch.Tensor
+
+    @property
+    def scores(self) -> ScoreMaps:
+        """The last stack's score map, by the names of its channels."""
+        return ScoreMaps(self.heads[-1])
 
 
 class Bottleneck(nn.Module):

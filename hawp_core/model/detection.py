@@ -13,7 +13,6 @@ import torch
 
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import STRIDE
-from hawp_core.model.attraction_field import decode
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import bind, pair_codes, propose_junctions
 from hawp_core.model.line_scores import heatmap_scores, refine_heatmap
@@ -81,7 +80,7 @@ def detect(
         heatmap = network.heatmap_logits(prediction.features).float().softmax(dim=1)[:, 1]
     heatmap = refine_heatmap(heatmap)
     junctions, junction_scores, valid = _junctions(network, prediction, architecture.max_junctions, junction_map)
-    proposals = _proposals(network, prediction, residual=architecture.residual)
+    proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=architecture.residual)
     image_index, pair, proposal = bind(proposals, junctions, valid, architecture.binding_distance2)
 
     # A verification score is at most 1, so what the heatmap alone rules out needs no verification.
@@ -113,10 +112,11 @@ def detect_votes(
     Returns:
         One detection an image; a line with v votes has the score v / (v + min_votes), so the least one has 0.5.
     """
+    architecture = network.architecture
     prediction = network(images)
     junctions, junction_scores, valid = _junctions(network, prediction, max_junctions)
-    proposals = _proposals(network, prediction, residual=False)
-    codes = pair_codes(proposals, junctions, valid, network.architecture.binding_distance2)
+    proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=False)
+    codes = pair_codes(proposals, junctions, valid, architecture.binding_distance2)
     slots = junctions.shape[1]
     votes = codes.new_zeros(len(images), slots**2 + 1).scatter_add(1, codes, torch.ones_like(codes))[:, :-1]
     image_index, code = (votes >= max(1, min_votes)).nonzero().unbind(1)
@@ -129,17 +129,10 @@ def detect_votes(
 def _junctions(
     network: WireframeNetwork, prediction: Prediction, limit: int, location: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    scores = prediction.heads[-1].float()
+    scores = prediction.scores.float()
     if location is None:
-        location = scores[:, 5:7].softmax(dim=1)[:, 1:]
-    return propose_junctions(location, scores[:, 7:9].sigmoid() - 0.5, limit, network.architecture.junction_threshold)
-
-
-def _proposals(network: WireframeNetwork, prediction: Prediction, *, residual: bool) -> torch.Tensor:
-    """(B, P, 4) lines in grid units."""
-    angles, distance, uncertainty = prediction.heads[-1][:, :5].float().sigmoid().split((3, 1, 1), dim=1)
-    threshold = network.architecture.distance_threshold
-    return decode(angles, distance, uncertainty if residual else None, threshold).flatten(1, 3)
+        location = scores.junction_probability()
+    return propose_junctions(location, scores.junction_offset(), limit, network.architecture.junction_threshold)
 
 
 def _lines(junctions: torch.Tensor, image_index: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:

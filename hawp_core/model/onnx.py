@@ -30,7 +30,7 @@ NEEDED = ("onnx", "onnxscript", "onnxruntime")
 class Graph(nn.Module):
     """The network as one function of grey images (B, 1, H, W) in [0, 1].
 
-    Returns: score map (B, 9, H/4, W/4) of raw values, its channels as in `network.HEAD_CHANNELS`; features
+    Returns: score map (B, 9, H/4, W/4) of raw values, its channels as in `score_maps.HEAD_CHANNELS`; features
     (B, C, H/4, W/4); line heatmap (B, H, W), probabilities.
     """
 
@@ -39,8 +39,9 @@ class Graph(nn.Module):
         self.network = network
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        heads, features = self.network.backbone(images)
-        return heads[-1], features, self.network.heatmap_logits(features).softmax(dim=1)[:, 1]
+        prediction = self.network.backbone(images)
+        heatmap = self.network.heatmap_logits(prediction.features).softmax(dim=1)[:, 1]
+        return prediction.scores.raw, prediction.features, heatmap
 
 
 def export_onnx(network: WireframeNetwork, path: Path | str, about: dict) -> None:

@@ -19,6 +19,7 @@ from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import bind, propose_junctions
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.score_maps import FieldMaps, ScoreMaps
 
 NAMES = ("md", "dis", "res", "jloc", "joff", "pos", "neg", "lineness", "aux", "heatmap")
 
@@ -92,30 +93,28 @@ def nearest_line_distance2(proposals: Tensor, lines: Tensor, count: Tensor, *, e
     return torch.cat(nearest, 1)
 
 
-def field_losses(heads: Tensor, targets: Targets, network: WireframeNetwork) -> dict[str, Tensor]:
+def field_losses(scores: ScoreMaps, targets: Targets, network: WireframeNetwork) -> dict[str, Tensor]:
     """Losses of one stack's score maps: angles, distance, residual, junctions, decoded lines (B,) each."""
     truth = targets.field
     constants = network.architecture
-    angles, distance, residual = heads[:, :3].sigmoid(), heads[:, 3:4].sigmoid(), heads[:, 4:5].sigmoid()
-    distance_error = (distance - truth.distance).abs()
+    field = FieldMaps(scores.angles.sigmoid(), scores.distance.sigmoid(), scores.residual.sigmoid())
+    distance_error = (field.distance - truth.distance).abs()
     losses = {
-        "md": _masked((angles - truth.angles).abs().mean(1, keepdim=True), truth.mask),
+        "md": _masked((field.angles - truth.angles).abs().mean(1, keepdim=True), truth.mask),
         "dis": _masked(distance_error, truth.mask),
-        "res": _masked((residual - distance_error).abs(), truth.mask),
+        "res": _masked((field.residual - distance_error).abs(), truth.mask),
     }
-    log_p = heads[:, 5:7].log_softmax(1)
+    log_p = scores.junction.log_softmax(1)
     losses["jloc"] = _per_image(-torch.where(targets.location > 0, log_p[:, 1:], log_p[:, :1]))
     share = targets.location.mean((2, 3), keepdim=True)
     weight = targets.location / torch.where(share > 0, share, 1.0)
-    losses["joff"] = _per_image((heads[:, 7:9].sigmoid() - 0.5 - targets.offset).abs() * weight)
+    losses["joff"] = _per_image((scores.junction_offset() - targets.offset).abs() * weight)
 
     wanted = attraction_field.decode(truth.angles, truth.distance, None, constants.distance_threshold)
     near = nearest_line_distance2(wanted.flatten(1, 3), targets.lines, targets.line_count, either_way=False)
     near = (near < DECODED_DISTANCE2).reshape(wanted.shape[:-1])
     length2 = ((wanted[..., :2] - wanted[..., 2:]) ** 2).sum(-1)
-    decoded = attraction_field.decode(
-        angles, distance, residual if constants.residual else None, constants.distance_threshold
-    )
+    decoded = field.lines(constants.distance_threshold, residual=constants.residual)
     error = (decoded - wanted).abs().mean(-1) * near / length2.clamp_min(1)
     losses["aux"] = _per_image(error) / _per_image(truth.mask).clamp_min(MASK_EPSILON)
     return losses
@@ -149,13 +148,8 @@ def _positive_pairs(batch: Batch, targets: Targets, candidates: Tensor, image: T
 def line_losses(network: WireframeNetwork, prediction: Prediction, batch: Batch, targets: Targets) -> dict[str, Tensor]:
     """Verification and lineness (method section 5: pos, neg, lineness): (B,) each; zero for images without lines."""
     constants = network.architecture
-    heads = prediction.heads[-1].float()
-    residual = heads[:, 4:5].sigmoid() if constants.residual else None
-    proposals = (
-        attraction_field.decode(heads[:, :3].sigmoid(), heads[:, 3:4].sigmoid(), residual, constants.distance_threshold)
-        .flatten(1, 3)
-        .detach()
-    )
+    scores = prediction.scores.float()
+    proposals = scores.field().proposals(constants.distance_threshold, residual=constants.residual).detach()
     has_lines = (batch.edge_count > 0).float()
     features = network.line_features(prediction.features)
 
@@ -168,7 +162,7 @@ def line_losses(network: WireframeNetwork, prediction: Prediction, batch: Batch,
 
     wanted = (2 * batch.junction_count + 2).clamp_max(constants.max_junctions)
     candidates, _, valid = propose_junctions(
-        heads[:, 5:7].softmax(1)[:, 1:], heads[:, 7:9].sigmoid() - 0.5, limit=constants.max_junctions, threshold=0.0
+        scores.junction_probability(), scores.junction_offset(), limit=constants.max_junctions, threshold=0.0
     )
     valid = valid & (torch.arange(candidates.shape[1], device=valid.device) < wanted[:, None])
     candidates = candidates.detach()
@@ -200,7 +194,7 @@ def compute(network: WireframeNetwork, batch: Batch) -> dict[str, Tensor]:
     prediction = network(batch.images)
     totals: dict[str, Tensor] = {}
     for heads in prediction.heads:
-        for name, value in field_losses(heads.float(), targets, network).items():
+        for name, value in field_losses(ScoreMaps(heads).float(), targets, network).items():
             totals[name] = totals.get(name, 0) + value
     totals |= line_losses(network, prediction, batch, targets)
     logits = network.heatmap_logits(prediction.features).float()

@@ -121,7 +121,7 @@ def test_junction_confidence_of_the_identity_is_the_networks_own(network, images
     identity = torch.eye(3, dtype=torch.float64).expand(3, 1, 3, 3)
     _, _, junctions = aggregate(network, images, network(images), identity, adaptation, chunk=8)
     with torch.no_grad():
-        expected = network(images).heads[-1][:, 5:7].softmax(1)[:, 1:]
+        expected = network(images).scores.junction_probability()
     torch.testing.assert_close(junctions, expected, rtol=0, atol=1e-5)
 
 

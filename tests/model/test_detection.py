@@ -298,7 +298,7 @@ def test_lines_ruled_out_early_are_those_ruled_out_late():
 
 def test_given_junction_probabilities_replace_the_networks_own():
     network, images = seeing([(JUNCTIONS, EDGES)])
-    location = network.backbone.prediction.heads[0][:, 5:7].softmax(1)[:, 1:]
+    location = network.backbone.prediction.scores.junction_probability()
     heatmap = torch.ones(1, SIZE, SIZE)
     usual = detect(network, images, heatmap=heatmap)[0]
     same = detect(network, images, heatmap=heatmap, junction_map=location)[0]
@@ -309,7 +309,7 @@ def test_given_junction_probabilities_replace_the_networks_own():
 
 def test_three_hypotheses_forgive_a_wrong_distance_that_the_residual_knows_of():
     network, images = seeing([(JUNCTIONS, EDGES)], residual=0.5)
-    distance = network.backbone.prediction.heads[0][:, 3:4]
+    distance = network.backbone.prediction.scores.distance
     distance.copy_(logit(distance.sigmoid() - 0.5))
     heatmap = torch.ones(1, SIZE, SIZE)
     assert truth(JUNCTIONS, EDGES) <= set(edge_set(detect(network, images, heatmap=heatmap)[0]))
@@ -323,7 +323,8 @@ def test_votes_count_the_grid_points_of_a_pair(device):
     found = detect_votes(network, images, min_votes=10)[0]
     assert set(edge_set(found)) == truth(JUNCTIONS, EDGES)
     with torch.no_grad():
-        proposals = detection._proposals(network, network(images), residual=False)[0].cpu()
+        field = network(images).scores.field()
+        proposals = field.proposals(network.architecture.distance_threshold, residual=False)[0].cpu()
     support = brute_force_bind(proposals, found.junctions / 4, TINY.binding_distance2)
     votes = [len(support[tuple(edge)]) for edge in found.edges.tolist()]
     torch.testing.assert_close(found.scores, torch.tensor([v / (v + 10) for v in votes]))

@@ -6,9 +6,9 @@ from torch import nn
 
 from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
-from hawp_core.model.backbone import HEAD_CHANNELS
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.score_maps import HEAD_CHANNELS, ScoreMaps
 
 pytestmark = pytest.mark.numeric
 
@@ -50,6 +50,20 @@ def test_outputs_have_the_documented_shapes(network):
     assert network.lineness(maps, lines).shape == (2, 5)
     assert network.verify(maps, lines[0], lines[1], torch.tensor([0, 1, 1, 0, 1])).shape == (5, 2)
     assert network.verify(maps, lines[0, :0], lines[1, :0], torch.zeros(0, dtype=torch.int64)).shape == (0, 2)
+
+
+def test_the_names_of_a_score_map_are_views_of_it():
+    raw = torch.arange(9.0)[None, :, None, None].repeat(2, 1, 3, 4)
+    scores = ScoreMaps(raw)
+    parts = {"angles": [0, 1, 2], "distance": [3], "residual": [4], "junction": [5, 6], "offset": [7, 8]}
+    for name, channels in parts.items():
+        part = getattr(scores, name)
+        assert part[0, :, 0, 0].tolist() == channels
+        assert part.untyped_storage().data_ptr() == raw.untyped_storage().data_ptr()
+    assert [part.shape[1] for part in scores.field()] == list(HEAD_CHANNELS[:3])
+    assert scores.junction_probability().shape == (2, 1, 3, 4)
+    torch.testing.assert_close(scores.junction_probability()[0, 0, 0, 0], torch.tensor(6.0 - 5.0).sigmoid())
+    assert scores.junction_offset().abs().max() <= 0.5
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 60, 64), (1, 3, 64, 64), (1, 64, 64)])

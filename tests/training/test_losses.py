@@ -11,6 +11,7 @@ from places import GOLDEN
 from hawp_core.data.batch import Batch
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.score_maps import ScoreMaps
 from hawp_core.training import losses
 
 pytestmark = pytest.mark.numeric
@@ -126,7 +127,7 @@ def test_a_perfect_field_has_no_field_loss(network):
     location = (targets.location * 2 - 1) * 30
     offset = (targets.offset + 0.5).clamp(1e-6, 1 - 1e-6).logit()
     heads = torch.cat([perfect, torch.full_like(location, -30), -location, location, offset], 1)
-    found = losses.field_losses(heads, targets, network)
+    found = losses.field_losses(ScoreMaps(heads), targets, network)
     assert all(float(value) < 1e-4 for value in found.values()), found
 
 
