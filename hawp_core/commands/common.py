@@ -11,9 +11,10 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
 from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
-from hawp_core.workflow.settings import complete, schema
+from hawp_core.workflow.settings import PRESET_FOLDER, complete, find_configuration, schema
 
-DEFAULT_CONFIG = Path("config/config.yaml")
+# Text, so that argparse gives it to `find_configuration` as it does what a user types.
+DEFAULT_CONFIG = str(PRESET_FOLDER / "config.yaml")
 
 
 def positive(kind: type) -> Callable[[str], float]:
@@ -161,7 +162,7 @@ def load_settings(path: Path) -> tuple[dict, Recipe | None]:
 def add_run(parser: argparse.ArgumentParser, config: str = "the run's configuration, and files that change it") -> None:
     """Options that name a run, as `named_run` reads them."""
     parser.add_argument(
-        "--config", nargs="+", default=[str(DEFAULT_CONFIG)], metavar="FILE",
+        "--config", nargs="+", default=[DEFAULT_CONFIG], metavar="FILE",
         help=f"{config}; also KEY=VALUE, as for Snakemake: name=mine 'photographs={{folder: photos}}' "
         "[config/config.yaml; what a FILE leaves out takes the schema's default]",
     )  # fmt: skip
@@ -176,7 +177,9 @@ def named_run(args: argparse.Namespace) -> tuple[list[Path | dict], int | None]:
         UserError: neither a file nor KEY=VALUE, or something else than rounds=N.
     """
     changes = [word for word in args.config if "=" in word and not Path(word).exists()]
-    files = [Path(word) for word in args.config if word not in changes] or [DEFAULT_CONFIG]
+    files = [find_configuration(word) for word in args.config if word not in changes] or [
+        find_configuration(DEFAULT_CONFIG)
+    ]
     words = [word for word in changes if word.startswith("rounds=")] + ([args.rounds] if args.rounds else [])
     sources = files + [_setting(word) for word in changes if not word.startswith("rounds=")]
     if not words:

@@ -9,6 +9,7 @@ from hawp_core.data.data_config import read_data_config
 from hawp_core.runtime.devices import compute_options, device_name
 from hawp_core.runtime.files import sha256
 from hawp_core.workflow.recipe import EVALUATE_SETTINGS, KEY_LENGTH, Recipe, pick
+from hawp_core.workflow.settings import find_configuration
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
 DESCRIPTION = """Measure a model on held-out shapes (structural AP, junctions), on photographs without labels
@@ -20,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     common.add_model(parser)
     parser.add_argument(
-        "--config", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
+        "--config", type=find_configuration, default=common.DEFAULT_CONFIG, metavar="FILE",
         help="configuration or recipe: sections seed, photographs, evaluate [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--images", metavar="FOLDER", help="photographs for repeatability [photographs.folder]")

@@ -13,7 +13,7 @@ from hawp_core.runtime.devices import compute_options, device_name, threads
 from hawp_core.runtime.files import write_text
 from hawp_core.workflow.paths import label_file, shard_file
 from hawp_core.workflow.recipe import EXPORT_SETTINGS, KEY_LENGTH, Recipe, pick
-from hawp_core.workflow.settings import complete
+from hawp_core.workflow.settings import complete, find_configuration
 
 HELP = "label photographs by homographic adaptation"
 DESCRIPTION = """Label every photograph of a folder with a trained model. The labels, the data config of the next
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="HAWP-heatmap: the published way; HAWP-votes: one pass, scored by votes of the field [HAWP-heatmap]",
     )  # fmt: skip
     parser.add_argument(
-        "--datacfg", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
+        "--datacfg", type=find_configuration, default=common.DEFAULT_CONFIG, metavar="FILE",
         help="configuration or recipe: sections photographs and export [%(default)s]",
     )  # fmt: skip
     parser.add_argument(
@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     common.add_model(parser)
     parser.add_argument(
-        "--modelcfg", type=Path, metavar="FILE", help="check that the model was made with this model.yaml"
+        "--modelcfg", type=find_configuration, metavar="FILE", help="check that the model was made with this model.yaml"
     )
     parser.add_argument("--min-score", type=float, metavar="S", help="leave out lines below this score, 0 to 1 [0.75]")
     parser.add_argument(

@@ -1,11 +1,10 @@
 """hawp settings: what can be set, and what a configuration sets."""
 
 import argparse
-from pathlib import Path
 
 import yaml
 
-from hawp_core.workflow.settings import load, table
+from hawp_core.workflow.settings import find_configuration, load, table
 
 HELP = "list every setting with its meaning, or check a configuration"
 DESCRIPTION = (
@@ -15,7 +14,9 @@ DESCRIPTION = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("config", type=Path, nargs="?", metavar="FILE", help="configuration to check and to complete")
+    parser.add_argument(
+        "config", type=find_configuration, nargs="?", metavar="FILE", help="configuration to check and to complete"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from hawp_core.workflow.chain import shape_recipe
 from hawp_core.workflow.paths import shape_config
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.record import write_record
+from hawp_core.workflow.settings import find_configuration
 
 HELP = "draw synthetic shapes with their wireframes"
 DESCRIPTION = """Draw the eight primitives with their labels, in shards, and write the data config that `hawp train`
@@ -24,7 +25,7 @@ SPLITS = {"train": "train", "validation": "val"}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
-        "--config", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
+        "--config", type=find_configuration, default=common.DEFAULT_CONFIG, metavar="FILE",
         help="configuration or recipe: sections seed, shapes, model.image_size [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--split", choices=tuple(SPLITS), help="draw this split only [both]")

@@ -16,7 +16,7 @@ from hawp_core.runtime.files import replacing, write_text
 from hawp_core.training import launch
 from hawp_core.workflow.paths import trained_model
 from hawp_core.workflow.recipe import KEY_LENGTH, TRAIN_SETTINGS, Recipe, pick
-from hawp_core.workflow.settings import complete
+from hawp_core.workflow.settings import complete, find_configuration
 
 HELP = "train a wireframe network"
 DESCRIPTION = """Train on synthetic shapes or on labelled photographs, whichever the data config names. The model, its
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="data config (.yaml) written by hawp synthesize or hawp homoadp",
     )  # fmt: skip
     parser.add_argument(
-        "--modelcfg", type=Path, default=common.DEFAULT_CONFIG, metavar="FILE",
+        "--modelcfg", type=find_configuration, default=common.DEFAULT_CONFIG, metavar="FILE",
         help="configuration, recipe or model.yaml: network and training settings [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--name", help="name of the experiment, a folder below exp-ssl/ [from the recipe]")

@@ -12,6 +12,25 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
 
+SCHEMA_FILE = Path(__file__).resolve().parent / "schema.yaml"
+# In a checkout a link to config/, in an installed package a copy of its files.
+PRESETS = Path(__file__).resolve().parent / "presets"
+PRESET_FOLDER = Path("config")
+
+
+def find_configuration(path: Path | str) -> Path:
+    """The file that `path` means: the user's own, or, where there is none, the preset of that name.
+
+    So `config/config.yaml` and `config/hawpv3.yaml` also mean something away from a checkout.
+
+    Returns: the preset's place in the package, or `path`, whether it exists or not.
+    """
+    path = Path(path)
+    preset = PRESETS / path.name
+    if path.parent == PRESET_FOLDER and path.suffix == ".yaml" and not path.exists() and preset.is_file():
+        return preset
+    return path
+
 
 def merged_settings(sources: list[Path | dict]) -> dict:
     """Settings from a configuration file and others laid over it, as Snakemake lays --configfile and --config.
@@ -31,9 +50,6 @@ def _laid_over(below: dict, above: dict) -> dict:
         for name, value in above.items()
     }
     return {**below, **both}
-
-
-SCHEMA_FILE = Path(__file__).resolve().parent / "schema.yaml"
 
 
 def schema() -> dict:
