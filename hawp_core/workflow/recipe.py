@@ -30,6 +30,10 @@ TRAIN_SETTINGS = ("seed", "model", "train.weight_decay", "train.clip_norm", "tra
 EXPORT_SETTINGS = ("seed", "export")
 EVALUATE_SETTINGS = ("seed", "evaluate")
 
+# Settings that came after addresses were promised, and their defaults: at its default such a setting is left out of a
+# recipe, so that what was made before it keeps its address.
+LATER_SETTINGS = {"evaluate.size": 0, "evaluate.max_junctions": 0, "evaluate.rotation": 45.0}
+
 
 def digest(value: object) -> str:
     """Hexadecimal SHA-256 of a JSON value in canonical form."""
@@ -47,6 +51,19 @@ def pick(settings: dict, paths: tuple[str, ...]) -> dict:
             source, target = source[parent], target.setdefault(parent, {})
         target[last] = copy.deepcopy(source[last])
     return picked
+
+
+def without_later_defaults(settings: dict) -> dict:
+    """A copy of nested `settings` without those of `LATER_SETTINGS` that have their default."""
+    kept = copy.deepcopy(settings)
+    for path, default in LATER_SETTINGS.items():
+        *parents, last = path.split(".")
+        section = kept
+        for parent in parents:
+            section = section.get(parent, {})
+        if last in section and section[last] == default:
+            del section[last]
+    return kept
 
 
 def check_name(name: object) -> None:
@@ -89,7 +106,7 @@ class Recipe:
 
     Attributes:
         stage: synthesize, train, export, evaluate or report.
-        settings: those that change the result, nested as in the configuration.
+        settings: those that change the result, nested as in the configuration; without later ones at their default.
         inputs: role -> key of what is consumed (None where nothing is).
         name: folder of the run's round, such as hawpv3-round0.
         places: where the inputs lie and how the work is divided; not part of the key.
@@ -108,6 +125,7 @@ class Recipe:
         for role, key in self.inputs.items():
             if key is not None and not (isinstance(key, str) and re.fullmatch(r"[0-9a-f]{8,64}", key)):
                 raise UserError(f"{key!r} is no address of what a recipe consumes as {role}: make that file anew.")
+        object.__setattr__(self, "settings", without_later_defaults(self.settings))
         if not self.version:
             object.__setattr__(self, "version", STAGE_VERSIONS[self.stage])
 

@@ -74,7 +74,7 @@ def complete(given: dict, source: Path | str = "the configuration") -> dict:
     ):
         raise UserError(_sentence(error, source))
     settings = _with_defaults(rules, given)
-    _check_together(settings, source)
+    _check_together(settings, source, has_model="model" in given)
     return settings
 
 
@@ -117,13 +117,20 @@ def _with_defaults(rules: dict, given: dict) -> dict:
     return filled
 
 
-def _check_together(settings: dict, source: Path | str) -> None:
+def _check_together(settings: dict, source: Path | str, *, has_model: bool) -> None:
     model = settings["model"]
     multiple = 4 * 2 ** model["depth"]
     if model["image_size"] % multiple:
         raise UserError(
             f"{source}: model.image_size is {model['image_size']}, which is no multiple of {multiple} (4 * 2^depth): "
             f"set it to {round(model['image_size'] / multiple) * multiple or multiple}, or lower model.depth."
+        )
+    # The recipe of a measurement has no section `model`: what fits its network, the network says.
+    size = settings["evaluate"]["size"]
+    if has_model and size % multiple:
+        raise UserError(
+            f"{source}: evaluate.size is {size}, which is no multiple of {multiple} (4 * 2^depth): "
+            f"set it to {round(size / multiple) * multiple or multiple}, or to 0, the network's own size."
         )
     export = settings["export"]
     looks = export["views"] + export["identity"]

@@ -11,6 +11,7 @@ from places import ROOT, STORED
 
 from hawp_core.workflow.chain import plan, report_recipe
 from hawp_core.workflow.paths import artifact
+from hawp_core.workflow.recipe import LATER_SETTINGS, Recipe
 from hawp_core.workflow.settings import complete, load
 
 ADDRESSES = STORED / "addresses.json"
@@ -46,6 +47,21 @@ def _laid_over(below: object, above: object) -> object:
 
 def test_every_address_is_as_it_was():
     assert addresses() == json.loads(ADDRESSES.read_text())
+
+
+def test_a_later_setting_changes_an_address_only_where_it_is_not_at_its_default():
+    settings = complete({})
+    for path, default in LATER_SETTINGS.items():
+        section, name = path.split(".")[:-1], path.split(".")[-1]
+        values = settings
+        for part in section:
+            values = values[part]
+        assert values[name] == default, f"{path} has another default in the schema"
+    of_512 = {**settings["evaluate"], "size": 512}
+    plain, changed = (Recipe("evaluate", {"evaluate": v}, {}, "a-round0") for v in (settings["evaluate"], of_512))
+    assert set(plain.settings["evaluate"]) == {"photographs", "pairs", "min_score"}
+    assert changed.settings["evaluate"]["size"] == 512 and changed.key != plain.key
+    assert settings["evaluate"]["size"] == 0
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def test_every_setting_is_described():
         ("export: {labels: sold2}", "choose one of heatmap, votes"),
         ("model: {image_size: 100}", "image_size is 100"),
         ("model: 64", "model is 64"),
+        ("{model: {}, evaluate: {size: 500}}", "evaluate.size is 500, which is no multiple of 64"),
         ("train: {synthetic: {base_lr: 0}}", "base_lr"),
         ("train: {synthetic: {base_lr: .nan}}", "base_lr"),
         ("train: {weight_decay: .inf}", "weight_decay"),
