@@ -13,8 +13,15 @@ from hawp_core.workflow.settings import find_configuration
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
 DESCRIPTION = """Measure a model on held-out shapes (structural AP, junctions), on photographs without labels
-(repeatability and localisation error under seeded homographies, with lines per image) and, with --truth, on labelled
-photographs (Wireframe or York Urban). OpenCV's LSD is measured on the same photographs."""
+(repeatability and localisation error under seeded homographies, at equal line counts) and, with --truth, on labelled
+photographs (Wireframe or York Urban). OpenCV's LSD is measured on the same photographs. The field measures at
+--size 512 --max-junctions 512."""
+
+# Settings of the section `evaluate`, and the options that override them.
+OPTIONS = {
+    "min_score": "min_score", "photographs": "limit", "size": "size", "max_junctions": "max_junctions",
+    "rotation": "rotation",
+}  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shapes", type=Path, metavar="FILE", help="data config of shapes [those the model was validated on]"
     )
+    parser.add_argument("--no-shapes", action="store_true", help="measure on photographs only")
     parser.add_argument(
         "--truth",
         type=Path,
@@ -43,6 +51,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=common.positive(int), metavar="N", help="photographs to use [evaluate.photographs]"
     )
+    parser.add_argument(
+        "--size", type=common.count, metavar="PIXELS",
+        help="side of the square that photographs are compared at; 0 is the network's own [evaluate.size]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-junctions", type=common.count, metavar="N",
+        help="most junctions of a photograph; 0 is the network's own limit [evaluate.max_junctions]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rotation", type=float, metavar="DEGREES",
+        help="largest rotation of a warped copy; the published program takes 90 [evaluate.rotation]",
+    )  # fmt: skip
     parser.add_argument("--dest", type=Path, metavar="JSON", help="where to write the metrics [beside the model]")
     common.add_expect(parser)
     common.add_compute(parser)
@@ -53,26 +73,34 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.data.photographs.manifest import Manifest, fingerprint
     from hawp_core.data.shapes.dataset import ShapeSet
     from hawp_core.evaluation.annotations import read_annotations
-    from hawp_core.evaluation.protocol import choose, measure_on_labelled, measure_on_shapes, measure_repeatability
+    from hawp_core.evaluation.protocol import (
+        choose,
+        conditions,
+        measure_on_labelled,
+        measure_on_shapes,
+        measure_repeatability,
+    )
     from hawp_core.evaluation.results import Evaluation
+    from hawp_core.evaluation.wording import as_text, headline
     from hawp_core.model.checkpoint import load_checkpoint
     from hawp_core.workflow.record import write_record
 
     began = time.monotonic()
     settings, _ = common.load_settings(args.config)
     device, _ = compute_options(args, settings["compute"])
-    if args.min_score is not None:
-        settings["evaluate"]["min_score"] = args.min_score
-    if args.limit is not None:
-        settings["evaluate"]["photographs"] = args.limit
     chosen = settings["evaluate"]
+    for name, option in OPTIONS.items():
+        if (value := getattr(args, option)) is not None:
+            chosen[name] = value
     model = common.find_model(args)
     network, info = load_checkpoint(model, device)
     folder = args.images or settings["photographs"]["folder"]
     manifest = (
         Manifest.read(args.manifest) if args.manifest else fingerprint(folder, Path("recipes", "photographs.cache"))
     )
-    shapes_file = args.shapes or (info["recipe"].get("shapes") and Path(info["recipe"]["shapes"]))
+    shapes_file = (
+        None if args.no_shapes else args.shapes or (info["recipe"].get("shapes") and Path(info["recipe"]["shapes"]))
+    )
     shapes = read_data_config(shapes_file) if shapes_file else None
 
     made = info["recipe"]
@@ -81,24 +109,22 @@ def run(args: argparse.Namespace) -> None:
     recipe = Recipe("evaluate", pick(settings, EVALUATE_SETTINGS), inputs, made.get("name") or model.stem)
     common.check_expected(recipe, args.expect)
 
+    about = conditions(chosen, network)
     names = choose(manifest, chosen["photographs"])
     found = Evaluation(
         model=str(model),
         photographs=folder,
         epoch=info["epoch"],
         shapes=measure_on_shapes(network, ShapeSet([Path(file) for file in shapes["validation"]])) if shapes else None,
-        repeatability=measure_repeatability(
-            network, folder, names, pairs=chosen["pairs"], min_score=chosen["min_score"], seed=settings["seed"]
-        )
-        if names
-        else {},
-        labelled=measure_on_labelled(network, folder, read_annotations(args.truth)) if args.truth else {},
+        repeatability=measure_repeatability(network, folder, names, about, settings["seed"]) if names else {},
+        labelled=measure_on_labelled(network, folder, read_annotations(args.truth), about) if args.truth else {},
+        conditions=about,
     )
     destination = args.dest or model.parent / f"evaluation-{recipe.key}.json"
     found.write(destination)
     if args.dest is None:
         write_record(
             destination, recipe, outputs={destination.name: destination}, upstream=[model, *([shapes_file] if shapes_file else [])],
-            seconds=time.monotonic() - began, device=device_name(device), counts={"headline": found.headline},
+            seconds=time.monotonic() - began, device=device_name(device), counts={"headline": headline(found)},
         )  # fmt: skip
-    print(found.as_text())
+    print(as_text(found))

@@ -1,5 +1,7 @@
 """What a round is measured on: held-out shapes with their truth, and the repeatability on photographs without any."""
 
+import copy
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,10 +16,18 @@ from hawp_core.data.photographs.folder import resolve
 from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.errors import UserError
+from hawp_core.evaluation.equal_counts import at_counts, lines_above
 from hawp_core.evaluation.heatmap_ap import heatmap_ap
 from hawp_core.evaluation.lsd import lsd
-from hawp_core.evaluation.repeatability import evaluate_repeatability
-from hawp_core.evaluation.results import BASELINE, MODEL, DetectorRepeatability, LabelledMetrics, ShapeMetrics
+from hawp_core.evaluation.repeatability import FoundPair, by_length, by_score, compare_pairs, find_pairs
+from hawp_core.evaluation.results import (
+    BASELINE,
+    MODEL,
+    Conditions,
+    DetectorRepeatability,
+    LabelledMetrics,
+    ShapeMetrics,
+)
 from hawp_core.evaluation.structural_ap import junction_ap, junction_recall, structural_ap
 from hawp_core.geometry.homography import name_number, sample_homography
 from hawp_core.geometry.resize import to_square
@@ -35,9 +45,10 @@ JUNCTION_RADIUS = 2.0  # pixels of the 128-pixel grid within which a junction co
 BATCH = 8
 
 Item = TypeVar("Item")
+Detector = Callable[[np.ndarray], Wireframe]  # from a grey image (H, W) uint8 to its lines, in its pixels
 
-# The copies that repeatability is measured between; gentle enough that most of the image stays in view (SOLD2, 4.1).
-PAIR_VIEW = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2, "max_angle": np.pi / 4}
+# The copies that repeatability is measured between, as the published program draws them, but for their rotation.
+PAIR_VIEW = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2}
 
 
 def find_lines(network: WireframeNetwork, images: Sequence[np.ndarray], min_score: float) -> list[Detection]:
@@ -66,7 +77,7 @@ def measure_on_shapes(network: WireframeNetwork, shapes: ShapeSet) -> ShapeMetri
     )
 
 
-def network_detector(network: WireframeNetwork, min_score: float) -> Callable[[np.ndarray], Wireframe]:
+def network_detector(network: WireframeNetwork, min_score: float) -> Detector:
     """A function from a grey image of any size to its wireframe in that image's pixels."""
     size = network.architecture.image_size
     network.eval()
@@ -78,11 +89,39 @@ def network_detector(network: WireframeNetwork, min_score: float) -> Callable[[n
     return found
 
 
-def pair_homography(name: str, width: int, height: int, seed: int) -> np.ndarray:
-    """The homography of a photograph's copy, from (seed, name) alone."""
-    return sample_homography(
-        np.random.default_rng([seed, name_number(name)]), width, height, artifacts=True, **PAIR_VIEW
+def pair_homography(name: str, width: int, height: int, seed: int, rotation: float) -> np.ndarray:
+    """The homography of a photograph's copy, from (seed, name) alone; turned by at most `rotation` degrees."""
+    rng = np.random.default_rng([seed, name_number(name)])
+    return sample_homography(rng, width, height, artifacts=True, max_angle=math.radians(rotation), **PAIR_VIEW)
+
+
+def conditions(chosen: dict, network: WireframeNetwork) -> Conditions:
+    """What the section `evaluate` of the settings means for a network.
+
+    Raises:
+        UserError: the network cannot read squares of that size.
+    """
+    own = network.architecture
+    size = chosen["size"] or own.image_size
+    if size % own.multiple:
+        raise UserError(
+            f"evaluate.size is {size}, which is no multiple of {own.multiple}, what this model's input must be: set it "
+            f"to {round(size / own.multiple) * own.multiple or own.multiple}, or to 0, the model's own {own.image_size}."
+        )
+    junctions = chosen["max_junctions"] or own.max_junctions
+    return Conditions(size, junctions, float(chosen["rotation"]), chosen["pairs"], float(chosen["min_score"]))
+
+
+def under(network: WireframeNetwork, about: Conditions) -> WireframeNetwork:
+    """The same network, weights shared, that reads squares of another size and finds more junctions, or fewer.
+
+    It is convolutional: lines look at another size as they do in photographs of another resolution.
+    """
+    changed = copy.copy(network)
+    changed.architecture = dataclasses.replace(
+        network.architecture, image_size=about.size, max_junctions=about.max_junctions
     )
+    return changed
 
 
 def choose(manifest: Manifest, count: int) -> list[str]:
@@ -91,42 +130,51 @@ def choose(manifest: Manifest, count: int) -> list[str]:
 
 
 def measure_repeatability(
-    network: WireframeNetwork, folder: Path | str, names: list[str], *, pairs: int, min_score: float, seed: int
+    network: WireframeNetwork, folder: Path | str, names: list[str], about: Conditions, seed: int
 ) -> dict[str, DetectorRepeatability]:
     """Repeatability and localisation error (5 pixels) of the network and of LSD on the same pairs.
 
-    Photographs are compared at the network's own size, so that 5 pixels mean the same for every photograph. Those that
-    cannot be read are left out.
+    Photographs are compared at one size, so that 5 pixels mean the same for every photograph. Those that cannot be read
+    are left out. Beside all lines stand the best ones, as many of either detector.
 
     Args:
         names: photographs of `folder`.
-        pairs: warped copies of each.
-        min_score: of the network's lines that are compared.
         seed: of the copies.
     """
-    size = network.architecture.image_size
     images: list[tuple[str, np.ndarray]] = []
     for name in names:
         try:
-            gray, _ = read_gray(resolve(folder, name), size=size)
+            gray, _ = read_gray(resolve(folder, name), size=about.size)
         except Unreadable:
             continue
-        images += [(f"{name}#{number}", gray) for number in range(pairs)]
-    results = {}
-    for title, detector in _detectors(network, min_score).items():
+        images += [(f"{name}#{number}", gray) for number in range(about.pairs)]
+
+    def found(title: str, detector: Detector, rank: Callable[[Wireframe], np.ndarray]) -> list[FoundPair]:
         with bar(f"repeatability of {title}", len(images), "pair") as shown:
-            results[title] = evaluate_repeatability(
+            return find_pairs(
                 detector,
                 _counted(images, shown),
-                lambda name, width, height: pair_homography(name, width, height, seed),
+                lambda name, width, height: pair_homography(name, width, height, seed, about.rotation),
+                rank,
             )
-    return results
+
+    # The best lines are looked for among more than those that stand for all.
+    least = min(LEAST_SCORE, about.min_score)
+    model = found(MODEL, network_detector(under(network, about), least), by_score)
+    baseline = found(BASELINE, lsd, by_length)
+    whole = [lines_above(pair, about.min_score) for pair in model]
+    return {
+        MODEL: dataclasses.replace(compare_pairs(model, whole), at_counts=at_counts(model, whole)),
+        BASELINE: dataclasses.replace(compare_pairs(baseline), at_counts=at_counts(baseline, whole)),
+    }
 
 
 def measure_on_labelled(
-    network: WireframeNetwork, folder: Path | str, annotations: Sequence[tuple[str, Wireframe]]
+    network: WireframeNetwork, folder: Path | str, annotations: Sequence[tuple[str, Wireframe]], about: Conditions
 ) -> dict[str, LabelledMetrics]:
     """Structural AP and heatmap metrics of the network and of LSD on annotated photographs.
+
+    The network sees them at the size that the conditions name, LSD as they are; all of their lines count.
 
     Args:
         annotations: names of photographs of `folder` and their true lines, as `read_annotations` gives them.
@@ -138,7 +186,8 @@ def measure_on_labelled(
         raise UserError("the annotations name no photograph: give a file with at least one.")
     truths = [wireframe for _, wireframe in annotations]
     measured = {}
-    for title, detector in _detectors(network, LEAST_SCORE).items():
+    detectors = {MODEL: network_detector(under(network, about), LEAST_SCORE), BASELINE: lsd}
+    for title, detector in detectors.items():
         with bar(f"detect with {title}", len(annotations), "image") as shown:
             found = [detector(read_gray(resolve(folder, name))[0]) for name, _ in _counted(annotations, shown)]
         heat = heatmap_ap(found, truths)
@@ -150,10 +199,6 @@ def measure_on_labelled(
             lines=sum(len(wireframe.edges) for wireframe in found) / len(found),
         )
     return measured
-
-
-def _detectors(network: WireframeNetwork, min_score: float) -> dict[str, Callable[[np.ndarray], Wireframe]]:
-    return {MODEL: network_detector(network, min_score), BASELINE: lsd}
 
 
 def _counted(items: Sequence[Item], shown: tqdm) -> Iterator[Item]:

@@ -2,11 +2,12 @@
 
 The definitions are those of SOLD2 (Pautrat et al. 2021, arXiv 2104.03362, section 4.1), as HAWPv3's program computes
 them (`hawp/ssl/evaluate.py`), on images resized to 512 x 512 and two copies of each. DeepLSD (2023) defines them
-otherwise, so do not mix the numbers: half the structural distance, lines paired one to one and cut to the common area.
+otherwise (`one_to_one.py`), so do not mix the numbers.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -35,13 +36,13 @@ def orthogonal_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Sum of the distances of one line's ends from the other line drawn out to infinity, mean over which line is which.
     Infinite where the lines' overlap, seen along each and taken as the mean of both shares, is below one half.
     """
-    onto_first, overlap_first = _beside(first, second)
-    onto_second, overlap_second = _beside(second, first)
+    onto_first, overlap_first = beside(first, second)
+    onto_second, overlap_second = beside(second, first)
     distances = (onto_first + onto_second.T) / 2.0
     return np.where((overlap_first + overlap_second.T) / 2.0 >= MIN_OVERLAP, distances, np.inf)
 
 
-def _beside(lines: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def beside(lines: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(M, N) distance sum of the ends of `others` from `lines`, and (M, N) share of the lines beside which they run."""
     step = lines[:, 2:] - lines[:, :2]
     squared = np.maximum((step**2).sum(axis=1), np.finfo(float).tiny)[:, None, None]
@@ -127,12 +128,44 @@ def _nearest(
     return to_second, to_first
 
 
-def evaluate_repeatability(
+@dataclass(frozen=True, eq=False)
+class FoundPair:
+    """What a detector found in an image and in its warped copy of the same size, the best lines first.
+
+    Attributes:
+        name: of the image.
+        homography: (3, 3) takes the image to the copy.
+        shape: height and width of both.
+        lines, warped_lines: (M, 4) and (N, 4).
+        scores, warped_scores: (M,) and (N,), as the detector gives them.
+    """
+
+    name: str
+    homography: np.ndarray
+    shape: tuple[int, int]
+    lines: np.ndarray
+    warped_lines: np.ndarray
+    scores: np.ndarray
+    warped_scores: np.ndarray
+
+
+def by_score(found: Wireframe) -> np.ndarray:
+    """(M,) what ranks a detector's lines: their scores."""
+    return found.scores
+
+
+def by_length(found: Wireframe) -> np.ndarray:
+    """(M,) what ranks a detector's lines: their lengths, pixels."""
+    return np.hypot(*(found.lines[:, 2:] - found.lines[:, :2]).T)
+
+
+def find_pairs(
     detect: Callable[[np.ndarray], Wireframe],
     images: Iterable[tuple[str, np.ndarray]],
     homographies: Callable[[str, int, int], np.ndarray],
-) -> DetectorRepeatability:
-    """Repeatability and localisation error of a detector over images, each with one warped copy (Rep-5, Loc-5).
+    rank: Callable[[Wireframe], np.ndarray] = by_score,
+) -> list[FoundPair]:
+    """The lines of a detector in images, each with one warped copy.
 
     The copy has the size of the image, is sampled bilinearly and black beyond the image, as in the published protocol.
 
@@ -141,42 +174,62 @@ def evaluate_repeatability(
         images: names and grey images (H, W) uint8, read one after the other.
         homographies: takes an image's name, width and height; returns the (3, 3) homography of its copy. The name is
             the place to draw from a seed; an image may come twice under two names.
+        rank: which lines are best.
     """
-    pairs = tuple(_compare_pair(detect, name, image, homographies) for name, image in images)
+    found = []
+    for name, image in images:
+        height, width = image.shape
+        homography = homographies(name, width, height)
+        sides = (image, cv2.warpPerspective(image, homography, (width, height), flags=cv2.INTER_LINEAR))
+        (lines, scores), (warped, warped_scores) = (_ranked(detect(side), rank) for side in sides)
+        found.append(FoundPair(name, homography, (height, width), lines, warped, scores, warped_scores))
+    return found
+
+
+def _ranked(found: Wireframe, rank: Callable[[Wireframe], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(-rank(found), kind="stable")
+    return found.lines[order], found.scores[order]
+
+
+def compare_pairs(pairs: Sequence[FoundPair], counts: Sequence[tuple[int, int]] | None = None) -> DetectorRepeatability:
+    """Repeatability and localisation error over pairs (Rep-5, Loc-5), every line with its nearest.
+
+    Args:
+        counts: how many of the best lines of image and copy are compared; all where None.
+    """
+    counts = counts or [(len(pair.lines), len(pair.warped_lines)) for pair in pairs]
+    compared = tuple(_compared(pair, *count) for pair, count in zip(pairs, counts, strict=True))
     return DetectorRepeatability(
-        pairs=len(pairs),
+        pairs=len(compared),
         threshold=THRESHOLD,
-        lines_per_image=_mean([count for pair in pairs for count in pair.lines]),
-        structural=_mean_scores([pair.structural for pair in pairs]),
-        orthogonal=_mean_scores([pair.orthogonal for pair in pairs]),
-        images=pairs,
+        lines_per_image=mean([count for pair in compared for count in pair.lines]),
+        structural=mean_scores([pair.structural for pair in compared]),
+        orthogonal=mean_scores([pair.orthogonal for pair in compared]),
+        images=compared,
     )
 
 
-def _compare_pair(
-    detect: Callable[[np.ndarray], Wireframe],
-    name: str,
-    image: np.ndarray,
-    homographies: Callable[[str, int, int], np.ndarray],
-) -> ComparedPair:
-    height, width = image.shape
-    homography = homographies(name, width, height)
-    lines = detect(image).lines
-    warped_lines = detect(cv2.warpPerspective(image, homography, (width, height), flags=cv2.INTER_LINEAR)).lines
+def _compared(pair: FoundPair, first: int, second: int) -> ComparedPair:
+    lines, warped_lines = pair.lines[:first], pair.warped_lines[:second]
 
     def scores(distance: str) -> PairScores:
-        values = repeatability(lines, warped_lines, homography, (height, width), THRESHOLD, distance)
-        return PairScores(*(None if math.isnan(value) else value for value in values))
+        return pair_scores(*repeatability(lines, warped_lines, pair.homography, pair.shape, THRESHOLD, distance))
 
-    return ComparedPair(name, (len(lines), len(warped_lines)), scores("structural"), scores("orthogonal"))
+    return ComparedPair(pair.name, (len(lines), len(warped_lines)), scores("structural"), scores("orthogonal"))
 
 
-def _mean_scores(scores: list[PairScores]) -> MeanScores:
+def pair_scores(repeated: float, located: float) -> PairScores:
+    """The scores of a pair, None for NaN."""
+    return PairScores(*(None if math.isnan(value) else value for value in (repeated, located)))
+
+
+def mean_scores(scores: Sequence[PairScores]) -> MeanScores:
+    """The means of the pairs where they are defined, and how many are not."""
     repeated, located = [each.repeatability for each in scores], [each.localisation for each in scores]
-    return MeanScores(_mean(repeated), _mean(located), repeated.count(None), located.count(None))
+    return MeanScores(mean(repeated), mean(located), repeated.count(None), located.count(None))
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def mean(values: Sequence[float | None]) -> float | None:
     """Of those that are defined; None where none is."""
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None

@@ -72,6 +72,34 @@ class ComparedPair:
 
 
 @dataclass(frozen=True)
+class MatchedScores:
+    """The means over the pairs by one way of matching lines, by distance."""
+
+    structural: MeanScores
+    orthogonal: MeanScores
+
+
+@dataclass(frozen=True)
+class CountScores:
+    """Repeatability of the same number of lines of every detector.
+
+    Attributes:
+        lines: how many of the best of each image were compared: the model's best-scored, LSD's longest. None stands
+            for all that the model finds above the least score, and for as many of LSD's in each image.
+        lines_per_image: how many there were, mean over images and copies; less than `lines` where some have fewer.
+        nearest: every line has its nearest partner, which may be another's too (SOLD2, HAWP).
+        one_to_one: no line is the partner of two, and lines are cut to what both images show (DeepLSD).
+        each: `nearest.structural.repeatability` of each pair, in the order of the pairs.
+    """
+
+    lines: int | None
+    lines_per_image: float | None
+    nearest: MatchedScores
+    one_to_one: MatchedScores
+    each: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
 class DetectorRepeatability:
     """Whether a detector finds the same lines again.
 
@@ -79,8 +107,9 @@ class DetectorRepeatability:
         pairs: how many images were compared with a copy.
         threshold: pixels.
         lines_per_image: mean over images and copies.
-        structural, orthogonal: by distance.
+        structural, orthogonal: by distance, of all lines, each with its nearest partner.
         images: the pairs one by one.
+        at_counts: the same at equal line counts; empty in files of earlier versions.
     """
 
     pairs: int
@@ -89,6 +118,30 @@ class DetectorRepeatability:
     structural: MeanScores
     orthogonal: MeanScores
     images: tuple[ComparedPair, ...]
+    at_counts: tuple[CountScores, ...] = ()
+
+    def at(self, lines: int | None) -> CountScores | None:
+        """The scores of so many lines; None where they were not measured."""
+        return next((each for each in self.at_counts if each.lines == lines), None)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What photographs are measured under.
+
+    Attributes:
+        size: side of the square that they are brought to, which the 5 pixels are counted in.
+        max_junctions: most junctions that the model may find in one.
+        rotation: largest rotation of a warped copy, degrees.
+        pairs: copies of each photograph.
+        min_score: the model's lines above it are all its lines.
+    """
+
+    size: int
+    max_junctions: int
+    rotation: float
+    pairs: int
+    min_score: float
 
 
 @dataclass(frozen=True)
@@ -100,6 +153,7 @@ class Evaluation:
         photographs: the folder.
         epoch: of the model; None where its checkpoint names none.
         repeatability, labelled: by detector, "model" and "LSD".
+        conditions: of both; None in files of earlier versions, which measured at the network's own size.
     """
 
     model: str
@@ -108,6 +162,7 @@ class Evaluation:
     shapes: ShapeMetrics | None = None
     repeatability: dict[str, DetectorRepeatability] = field(default_factory=dict)
     labelled: dict[str, LabelledMetrics] = field(default_factory=dict)
+    conditions: Conditions | None = None
 
     def write(self, path: Path | str) -> None:
         """Write as JSON, whole or not at all; what was not measured is left out.
@@ -116,7 +171,7 @@ class Evaluation:
             UserError: the file cannot be written.
         """
         content = dataclasses.asdict(self)
-        for name in ("shapes", "repeatability", "labelled"):
+        for name in ("shapes", "repeatability", "labelled", "conditions"):
             if not content[name]:
                 del content[name]
         write_json(path, content)
@@ -135,45 +190,6 @@ class Evaluation:
             raise UserError(
                 f"{shown(path)} is no evaluation of this version ({error}): delete it, and measure the model again."
             ) from error
-
-    @property
-    def headline(self) -> str:
-        """One line for the table of steps."""
-        parts = []
-        if self.shapes:
-            parts.append(f"sAP10 {self.shapes.sAP10:.1f}")
-        if MODEL in self.repeatability:
-            found = self.repeatability[MODEL]
-            value = found.structural.repeatability
-            lines = "" if found.lines_per_image is None else f" at {found.lines_per_image:.0f} lines"
-            parts.append(f"Rep-5 {'none' if value is None else f'{value:.3f}'}{lines}")
-        return ", ".join(parts)
-
-    def as_text(self) -> str:
-        """The numbers as tables for a terminal."""
-        from tabulate import tabulate
-
-        parts = []
-        if self.repeatability:
-            heads = ["repeatability, 5 px", "lines/image", "struct. Rep-5", "Loc-5 (px)", "orth. Rep-5", "Loc-5 (px)"]
-            rows = [
-                [
-                    title, found.lines_per_image, found.structural.repeatability, found.structural.localisation,
-                    found.orthogonal.repeatability, found.orthogonal.localisation,
-                ]
-                for title, found in self.repeatability.items()
-            ]  # fmt: skip
-            parts.append(tabulate(rows, heads, floatfmt=".3f", missingval="none"))
-        with_truth: dict[str, ShapeMetrics | LabelledMetrics] = {}
-        if self.shapes:
-            with_truth["model, held-out shapes"] = self.shapes
-        with_truth |= self.labelled
-        if with_truth:
-            numbers = {title: dataclasses.asdict(found) for title, found in with_truth.items()}
-            names = list(dict.fromkeys(name for values in numbers.values() for name in values))
-            rows = [[title, *(values.get(name) for name in names)] for title, values in numbers.items()]
-            parts.append(tabulate(rows, ["with truth", *names], floatfmt=".2f", missingval=""))
-        return "\n\n".join(parts)
 
 
 def _typed(kind: object, value: object, place: str) -> object:

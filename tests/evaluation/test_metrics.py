@@ -25,7 +25,7 @@ from hawp_core.evaluation.annotations import read_annotations
 from hawp_core.evaluation.heatmap_ap import _draw, _pair, heatmap_ap
 from hawp_core.evaluation.lsd import lsd
 from hawp_core.evaluation.precision_recall import PrecisionRecall
-from hawp_core.evaluation.repeatability import evaluate_repeatability, orthogonal_distances, structural_distances
+from hawp_core.evaluation.repeatability import compare_pairs, find_pairs, orthogonal_distances, structural_distances
 from hawp_core.evaluation.results import PairScores
 from hawp_core.evaluation.structural_ap import junction_ap, junction_recall, structural_ap
 from hawp_core.geometry.wireframe import Wireframe
@@ -453,7 +453,7 @@ def test_evaluation_sums_up_pairs_and_leaves_undefined_ones_out():
         return Wireframe.from_lines(lines, image.shape[1], image.shape[0])
 
     images = [("a", plain), ("b", plain + 1), ("c", plain + 2)]
-    summary = evaluate_repeatability(detect, iter(images), homographies)
+    summary = compare_pairs(find_pairs(detect, iter(images), homographies))
     assert asked == [(name, 300, 200) for name in "abc"]
     assert (summary.pairs, summary.threshold) == (3, 5.0)
     assert summary.lines_per_image == pytest.approx((1 + 1 + 2 + 1 + 0 + 0) / 6)
@@ -467,7 +467,7 @@ def test_evaluation_sums_up_pairs_and_leaves_undefined_ones_out():
 
 
 def test_evaluation_of_no_image():
-    summary = evaluate_repeatability(lsd, [], lambda *_: np.eye(3))
+    summary = compare_pairs(find_pairs(lsd, [], lambda *_: np.eye(3)))
     assert (summary.pairs, summary.lines_per_image) == (0, None)
     assert summary.structural.repeatability is None
 
@@ -510,7 +510,7 @@ def test_lsd_repeats_in_a_turned_copy():
     turn = np.eye(3)
     turn[:2] = cv2.getRotationMatrix2D((140.0, 90.0), 10.0, 0.9)
     turn[:2, 2] += [6.0, -3.0]
-    summary = evaluate_repeatability(lsd, [("rectangle", picture())], lambda *_: turn)
+    summary = compare_pairs(find_pairs(lsd, [("rectangle", picture())], lambda *_: turn))
     assert summary.orthogonal.repeatability == 1.0
     assert summary.orthogonal.localisation < 0.5
     assert summary.structural.localisation < 4.0

@@ -14,6 +14,7 @@ from hawp_core.evaluation.results import (
     PairScores,
     ShapeMetrics,
 )
+from hawp_core.evaluation.wording import as_text, headline
 
 PAIR = ComparedPair("a $b.png#0", (3, 2), PairScores(0.5, 1.25), PairScores(None, None))
 FOUND = DetectorRepeatability(1, 5.0, 2.5, MeanScores(0.5, 1.25, 0, 0), MeanScores(None, None, 1, 1), (PAIR,))
@@ -72,8 +73,8 @@ def test_a_damaged_file_is_named_with_its_fault_and_the_remedy(tmp_path, change,
 
 
 def test_headline_and_tables_say_what_was_measured_and_no_more():
-    assert WHOLE.headline == "sAP10 20.0, Rep-5 0.500 at 2 lines"
-    text = WHOLE.as_text()
+    assert headline(WHOLE) == "sAP10 20.0, Rep-5 0.500 at 2 lines"
+    text = as_text(WHOLE)
     assert "none" in text and "model, held-out shapes" in text and "APH" in text
     nothing = Evaluation("model.pth", "photographs", None)
-    assert (nothing.headline, nothing.as_text()) == ("", "")
+    assert (headline(nothing), as_text(nothing)) == ("", "")
