@@ -49,9 +49,11 @@ def beside(lines: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarra
     x, y = np.moveaxis(others.reshape(1, -1, 2, 2) - lines[:, None, None, :2], -1, 0)
     step_x, step_y = step[:, None, None, 0], step[:, None, None, 1]
     along = (x * step_x + y * step_y) / squared
-    beside = np.abs(x * step_y - y * step_x) / np.sqrt(squared)
-    overlap = np.minimum(along.max(axis=-1), 1.0) - np.maximum(along.min(axis=-1), 0.0)
-    return beside.sum(axis=-1), np.maximum(overlap, 0.0)
+    apart = np.abs(x * step_y - y * step_x) / np.sqrt(squared)
+    # Of two each: NumPy's reductions take ten times as long over an axis of two.
+    begin, end = np.minimum(along[..., 0], along[..., 1]), np.maximum(along[..., 0], along[..., 1])
+    overlap = np.minimum(end, 1.0) - np.maximum(begin, 0.0)
+    return apart[..., 0] + apart[..., 1], np.maximum(overlap, 0.0)
 
 
 DISTANCES = {"structural": structural_distances, "orthogonal": orthogonal_distances}
