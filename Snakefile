@@ -34,17 +34,15 @@ localrules:
 rule all:
     default_target: True
     input:
-        final_targets(config.get("rounds")),
-        report_targets(config.get("rounds")),
+        RUN.targets(config.get("rounds"), PAGES),
 
 
 # `rounds=N` as a target: what `--config rounds=N` asks for as well.
-for n in range(most_rounds() + 1):
+for n in range(RUN.most_rounds + 1):
 
     rule:
         name:
             f"rounds={n}"
         input:
-            final_targets(n),
-            report_targets(n),
+            RUN.targets(n, PAGES),
         localrule: True

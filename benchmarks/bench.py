@@ -85,7 +85,7 @@ class Bench:
 
     def synthesis(self) -> None:
         """Synthetic shapes on one core: all primitives, and the ratio of each."""
-        from hawp_core.data.shapes.drawing import PRIMITIVES
+        from hawp_core.data.shapes.primitives import PRIMITIVES
 
         each = {p: self.seconds("draw", p, 1, rounds=ROUNDS_OF_DRAWING) for p in PRIMITIVES}
         note = ", ".join(f"{p} {s[1] / s[0]:.1f}" for p, s in each.items() if len(s) > 1)

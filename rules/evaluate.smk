@@ -15,7 +15,7 @@ rule evaluate:
         "logs/{name}/evaluate-{model}-{key}.benchmark.tsv"
     conda:
         "../envs/hawp.yaml"
-    threads: cores()
+    threads: RUN.cores
     resources:
         gpu=1,
         mem_mb=COMPUTE["mem_mb"],

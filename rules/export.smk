@@ -15,7 +15,7 @@ rule export_shard:
         "logs/{name}/export-{key}-{shard}-of-{of}.benchmark.tsv"
     conda:
         "../envs/hawp.yaml"
-    threads: cores()
+    threads: RUN.cores
     resources:
         gpu=1,
         mem_mb=COMPUTE["mem_mb"],
@@ -40,7 +40,7 @@ rule export:
         recipe=ancient("recipes/{name}/export-{key}.json"),
         model=ancient(place("export", "model")),
         manifest=ancient(place("export", "manifest")),
-        shards=ancient(export_shards),
+        shards=ancient(labelled_shards),
     output:
         labels=protected("data-ssl/{name}/{key}-model-{epoch}.h5"),
         config="data-ssl/{name}/{key}-model-{epoch}.yaml",

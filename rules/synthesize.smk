@@ -28,7 +28,7 @@ rule synthesize_shard:
 rule synthesize:
     input:
         recipe=ancient("recipes/synthetic-shapes/synthesize-{key}.json"),
-        shards=ancient(shape_shards),
+        shards=ancient(drawn_shards),
     output:
         "data-ssl/synthetic-shapes/{key}.yaml",
     log:

@@ -16,7 +16,7 @@ rule train:
         "logs/{name}/train-{key}-{epoch}.benchmark.tsv"
     conda:
         "../envs/hawp.yaml"
-    threads: cores() * SETTINGS["train"]["gpus"]
+    threads: RUN.cores * SETTINGS["train"]["gpus"]
     resources:
         gpu=SETTINGS["train"]["gpus"],
         mem_mb=COMPUTE["mem_mb"] * SETTINGS["train"]["gpus"],

@@ -10,6 +10,7 @@ import yaml
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
+from hawp_core.workflow.paths import model_name
 from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
 from hawp_core.workflow.settings import PRESET_FOLDER, complete, find_configuration, schema
 
@@ -90,7 +91,7 @@ def find_model(args: argparse.Namespace) -> Path:
         return args.ckpt
     if not args.workdir:
         raise UserError("no model was named: give --ckpt FILE, or --workdir DIR with --epoch N.")
-    pattern = f"model-{args.epoch:05d}.pth" if args.epoch else "model-*.pth"
+    pattern = model_name(args.epoch) if args.epoch else "model-*.pth"
     found = sorted(args.workdir.glob(pattern)) or sorted(args.workdir.glob(f"*/{pattern}"))
     if not found:
         raise UserError(f"{args.workdir} holds no {pattern}: give a training's folder, or train first.")

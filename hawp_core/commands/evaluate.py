@@ -7,9 +7,9 @@ from pathlib import Path
 from hawp_core.commands import common
 from hawp_core.data.data_config import read_data_config
 from hawp_core.runtime.devices import compute_options, device_name
-from hawp_core.runtime.files import sha256
-from hawp_core.workflow.recipe import EVALUATE_SETTINGS, KEY_LENGTH, Recipe, pick
+from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name
 from hawp_core.workflow.settings import find_configuration
+from hawp_core.workflow.stages import Origin, evaluate_recipe
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
 DESCRIPTION = """Measure a model on held-out shapes (structural AP, junctions), on photographs without labels
@@ -95,18 +95,12 @@ def run(args: argparse.Namespace) -> None:
     model = common.find_model(args)
     network, info = load_checkpoint(model, device)
     folder = args.images or settings["photographs"]["folder"]
-    manifest = (
-        Manifest.read(args.manifest) if args.manifest else fingerprint(folder, Path("recipes", "photographs.cache"))
-    )
-    shapes_file = (
-        None if args.no_shapes else args.shapes or (info["recipe"].get("shapes") and Path(info["recipe"]["shapes"]))
-    )
+    manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
+    origin = Origin.of(info, model)
+    shapes_file = None if args.no_shapes else args.shapes or (Path(origin.shapes) if origin.shapes else None)
     shapes = read_data_config(shapes_file) if shapes_file else None
 
-    made = info["recipe"]
-    key = made.get("key") or sha256(model)[:KEY_LENGTH]
-    inputs = {"model": key, "photographs": manifest.key, "shapes": shapes and shapes["key"]}
-    recipe = Recipe("evaluate", pick(settings, EVALUATE_SETTINGS), inputs, made.get("name") or model.stem)
+    recipe = evaluate_recipe(settings, origin, manifest.key, shapes["key"] if shapes else None, {})
     common.check_expected(recipe, args.expect)
 
     about = conditions(chosen, network)
@@ -114,13 +108,13 @@ def run(args: argparse.Namespace) -> None:
     found = Evaluation(
         model=str(model),
         photographs=folder,
-        epoch=info["epoch"],
+        epoch=origin.epoch,
         shapes=measure_on_shapes(network, ShapeSet([Path(file) for file in shapes["validation"]])) if shapes else None,
         repeatability=measure_repeatability(network, folder, names, about, settings["seed"]) if names else {},
         labelled=measure_on_labelled(network, folder, read_annotations(args.truth), about) if args.truth else {},
         conditions=about,
     )
-    destination = args.dest or model.parent / f"evaluation-{recipe.key}.json"
+    destination = args.dest or model.parent / evaluation_name(recipe)
     found.write(destination)
     if args.dest is None:
         write_record(

@@ -4,6 +4,7 @@ import argparse
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -11,9 +12,17 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import compute_options, device_name, threads
 from hawp_core.runtime.files import write_text
-from hawp_core.workflow.paths import label_file, shard_file
-from hawp_core.workflow.recipe import EXPORT_SETTINGS, KEY_LENGTH, Recipe, pick
+from hawp_core.runtime.journal import work_folder
+from hawp_core.workflow.paths import FINGERPRINT_CACHE, label_file, label_shard, label_shards
+from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.settings import complete, find_configuration
+from hawp_core.workflow.sharding import shard_range
+from hawp_core.workflow.stages import Origin, export_recipe
+
+if TYPE_CHECKING:
+    from hawp_core.data.photographs.manifest import Manifest
+    from hawp_core.model.network import WireframeNetwork
+    from hawp_core.runtime.signals import StopRequest
 
 HELP = "label photographs by homographic adaptation"
 DESCRIPTION = """Label every photograph of a folder with a trained model. The labels, the data config of the next
@@ -74,7 +83,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.data.photographs.manifest import Manifest, fingerprint
-    from hawp_core.labelling.shards import work_folder
     from hawp_core.model.checkpoint import load_checkpoint
     from hawp_core.runtime.lease import lease
     from hawp_core.runtime.progress import log
@@ -91,13 +99,11 @@ def run(args: argparse.Namespace) -> None:
     if args.modelcfg:
         _check_model(args.modelcfg, network, model)
     folder = args.images or settings["photographs"]["folder"]
-    manifest = (
-        Manifest.read(args.manifest) if args.manifest else fingerprint(folder, Path("recipes", "photographs.cache"))
-    )
-    recipe = _recipe(settings, info, manifest, model)
+    manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
+    recipe = export_recipe(settings, Origin.of(info, model), manifest.key, {"model": str(model)})
     common.check_expected(recipe, args.expect)
     shard, of = args.shard or (0, args.gather or 1)
-    with stop_on_signal() as stop, lease(work_folder(shard_file(recipe, shard, of)), stop=stop, say=log.info):
+    with stop_on_signal() as stop, lease(work_folder(label_shard(recipe, shard, of)), stop=stop, say=log.info):
         if args.shard:
             _label(args, settings, network, manifest, recipe, shard, of, stop)
             return
@@ -106,14 +112,14 @@ def run(args: argparse.Namespace) -> None:
             log.info("%s is there: nothing to do", config.with_suffix(".h5"))
             return
         made = not args.gather and _label(args, settings, network, manifest, recipe, shard, of, stop)
-        _gather(args, settings, info, manifest, recipe, model, folder)
+        _gather(args, settings, manifest, recipe, model, folder)
         # A shard that was there, or was asked for by itself, is its maker's: a workflow that runs beside still reads its
         # own, and removes it once it has noted the labels.
         if made:
-            shard_file(recipe, shard, of).unlink(missing_ok=True)
+            label_shard(recipe, shard, of).unlink(missing_ok=True)
 
 
-def _check_model(path: Path, network, model: Path) -> None:
+def _check_model(path: Path, network: "WireframeNetwork", model: Path) -> None:
     from hawp_core.model.architecture import Architecture
 
     wanted = Architecture.from_dict(common.load_settings(path)[0]["model"]).to_dict()
@@ -124,26 +130,15 @@ def _check_model(path: Path, network, model: Path) -> None:
             )
 
 
-def _recipe(settings: dict, info: dict, manifest, model: Path) -> Recipe:
-    from hawp_core.runtime.files import sha256
-
-    made = info["recipe"]
-    key = made.get("key") or sha256(model)[:KEY_LENGTH]
-    name = made.get("name") or model.stem
-    places = {"epoch": info["epoch"], "model": str(model), "shapes": made.get("shapes")}
-    inputs = {"model": key, "photographs": manifest.key}
-    return Recipe("export", pick(settings, EXPORT_SETTINGS), inputs, name, places)
-
-
 def _label(
     args: argparse.Namespace,
     settings: dict,
-    network,
-    manifest,
+    network: "WireframeNetwork",
+    manifest: "Manifest",
     recipe: Recipe,
     shard: int,
     of: int,
-    stop,
+    stop: "StopRequest",
 ) -> bool:
     """Make a shard; whether there was anything to do."""
     from hawp_core.labelling.homographic_adaptation import Adaptation
@@ -154,12 +149,11 @@ def _label(
 
     device, precision = compute_options(args, settings["compute"])
     memory = args.memory_gb or settings["compute"]["memory_gb"]
-    path = shard_file(recipe, shard, of)
+    path = label_shard(recipe, shard, of)
     if path.is_file():
         log.info("%s is there: nothing to do", path)
         return False
-    total = len(manifest.entries)
-    first, last = total * shard // of, total * (shard + 1) // of
+    wanted = shard_range(len(manifest.entries), shard, of)
     labeller = Labeller(
         fold_batch_norm(network, precision).to(device),
         Adaptation(**settings["export"]),
@@ -171,8 +165,7 @@ def _label(
         path,
         labeller,
         manifest,
-        first,
-        last - first,
+        wanted,
         key=recipe.key,
         seed=settings["seed"],
         threads=threads(args, settings["compute"]),
@@ -188,20 +181,19 @@ def _label(
 
 
 def _gather(
-    args: argparse.Namespace, settings: dict, info: dict, manifest, recipe: Recipe, model: Path, folder: str
+    args: argparse.Namespace, settings: dict, manifest: "Manifest", recipe: Recipe, model: Path, folder: str
 ) -> None:
     """Join the shards, which stay; what is needed to continue them goes."""
-    from hawp_core.labelling.shards import gather, work_folder
+    from hawp_core.labelling.shards import gather
     from hawp_core.runtime.progress import log
     from hawp_core.workflow.record import command_line, write_record
 
     began = time.monotonic()
     labels, config, record = (
-        label_file(recipe.name, recipe.key, info["epoch"], suffix) for suffix in (".h5", ".yaml", ".log")
+        label_file(recipe.name, recipe.key, recipe.places["epoch"], suffix) for suffix in (".h5", ".yaml", ".log")
     )
-    of = args.gather or 1
-    parts = [shard_file(recipe, i, of) for i in range(of)]
-    about = {"model": recipe.inputs["model"], "epoch": info["epoch"], "photographs": manifest.key}
+    parts = label_shards(recipe, args.gather or 1)
+    about = {"model": recipe.inputs["model"], "epoch": recipe.places["epoch"], "photographs": manifest.key}
     share = settings["photographs"]["max_rejected"] if args.max_rejected is None else args.max_rejected
     counts = gather(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
     data = {

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from hawp_core.workflow.paths import MODELS, model_name
+
 HELP = "turn a published checkpoint (hawpv3-*.pth) into one of ours"
 DESCRIPTION = """Read a published state dict safely (weights only, no code runs), check every name and shape, and write
 it as a model that the other commands take."""
@@ -22,6 +24,6 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.runtime.progress import log
 
     network = import_published(args.file)
-    destination = args.dest or Path("exp-ssl", args.file.stem, "model-00000.pth")
+    destination = args.dest or MODELS / args.file.stem / model_name(0)
     save_checkpoint(destination, network, epoch=0, recipe={"name": args.file.stem, "imported": args.file.name})
     log.info("%s: %d tensors, all as published", destination, len(network.state_dict()))

@@ -8,11 +8,12 @@ import yaml
 
 from hawp_core.commands import common
 from hawp_core.runtime.files import write_text
-from hawp_core.workflow.chain import shape_recipe
-from hawp_core.workflow.paths import shape_config
+from hawp_core.workflow.paths import shape_config, shape_shard, shape_shards
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.record import write_record
 from hawp_core.workflow.settings import find_configuration
+from hawp_core.workflow.sharding import shard_range
+from hawp_core.workflow.stages import shape_images, synthesize_recipe
 
 HELP = "draw synthetic shapes with their wireframes"
 DESCRIPTION = """Draw the eight primitives with their labels, in shards, and write the data config that `hawp train`
@@ -38,15 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_log(parser)
 
 
-def shard_file(recipe: Recipe, split: str, shard: int, of: int) -> Path:
-    """Where a shard of shapes lies."""
-    return Path("data-ssl", recipe.name, recipe.key, f"{split}-{shard:05d}-of-{of:05d}.h5")
-
-
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     settings, planned = common.load_settings(args.config)
-    recipe = planned or shape_recipe(settings)
+    recipe = planned or synthesize_recipe(settings)
     common.check_expected(recipe, args.expect)
     if args.preview:
         _preview(args.preview, settings)
@@ -71,26 +67,25 @@ def _preview(path: Path, settings: dict) -> None:
 
 
 def _draw(recipe: Recipe, settings: dict, split: str, shard: int, of: int) -> int:
-    from hawp_core.data.shapes.drawing import PRIMITIVES, synthesize
+    from hawp_core.data.shapes.drawing import synthesize
     from hawp_core.runtime.progress import bar
 
-    path = shard_file(recipe, split, shard, of)
-    total = len(PRIMITIVES) * settings["shapes"][split]
-    first, last = total * shard // of, total * (shard + 1) // of
+    path = shape_shard(recipe.key, split, shard, of)
+    images = shard_range(shape_images(settings)[split], shard, of)
     if path.is_file():
         return 0
-    with bar(f"draw {split} {shard + 1}/{of}", last - first, "image") as shown:
+    with bar(f"draw {split} {shard + 1}/{of}", len(images), "image") as shown:
         synthesize(
             path,
             seed=settings["seed"],
             split=SPLITS[split],
-            first=first,
-            count=last - first,
+            first=images.start,
+            count=len(images),
             image_size=settings["model"]["image_size"],
             canvas=tuple(settings["shapes"]["canvas"]),
             progress=shown.update,
         )
-    return last - first
+    return len(images)
 
 
 def _write_config(recipe: Recipe, settings: dict, drawn: int, seconds: float) -> None:
@@ -98,14 +93,11 @@ def _write_config(recipe: Recipe, settings: dict, drawn: int, seconds: float) ->
     from hawp_core.runtime.progress import log
 
     config = shape_config(recipe.key)
-    files = {
-        split: [str(shard_file(recipe, split, i, of)) for i in range(of)]
-        for split, of in recipe.places["shards"].items()
-    }
+    shards = shape_shards(recipe)
+    files = {split: [str(shard) for shard in those] for split, those in shards.items()}
     write_text(config, yaml.safe_dump({"kind": "shapes", "key": recipe.key, **files}, sort_keys=False))
-    shards = [Path(file) for split in files.values() for file in split]
-    outputs = {f"{recipe.key}/{shard.name}": shard for shard in shards}
-    counts = {split: 8 * settings["shapes"][split] for split in SPLITS}
+    outputs = {f"{recipe.key}/{shard.name}": shard for those in shards.values() for shard in those}
+    counts = shape_images(settings)
     alone = drawn == sum(counts.values())
     write_record(
         config, recipe, outputs=outputs, upstream=[], seconds=seconds if alone else None, device="CPU",

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -14,9 +15,14 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.devices import compute_options, device_name
 from hawp_core.runtime.files import replacing, write_text
 from hawp_core.training import launch
-from hawp_core.workflow.paths import trained_model
-from hawp_core.workflow.recipe import KEY_LENGTH, TRAIN_SETTINGS, Recipe, pick
+from hawp_core.workflow.paths import photograph_cache, trained_model
+from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.settings import complete, find_configuration
+from hawp_core.workflow.stages import Origin, train_recipe
+
+if TYPE_CHECKING:
+    from hawp_core.data.photographs.dataset import PhotographSet
+    from hawp_core.data.shapes.dataset import ShapeSet
 
 HELP = "train a wireframe network"
 DESCRIPTION = """Train on synthetic shapes or on labelled photographs, whichever the data config names. The model, its
@@ -123,23 +129,19 @@ def _override(settings: dict, section: str, args: argparse.Namespace) -> None:
 
 def _recipe(settings: dict, section: str, data: dict, name: str, args: argparse.Namespace) -> Recipe:
     shapes = data["key"] if section == "synthetic" else read_data_config(Path(data["shapes"]))["key"]
-    start = _start_key(args.pretrained) if args.pretrained else None
-    chosen = pick(settings, (*TRAIN_SETTINGS, f"train.{section}"))
     places = {
         "data": str(args.datacfg),
         "shapes": str(args.datacfg if section == "synthetic" else data["shapes"]),
         "start": str(args.pretrained) if args.pretrained else None,
     }
-    return Recipe("train", chosen, {"data": data["key"], "shapes": shapes, "start": start}, name, places)
+    start = _origin(args.pretrained).key if args.pretrained else None
+    return train_recipe(settings, section, name, data=data["key"], shapes=shapes, start=start, places=places)
 
 
-def _start_key(model: Path) -> str:
-    """The key of the training that made `model`; of an imported model, the digest of its file."""
+def _origin(model: Path) -> Origin:
     from hawp_core.model.checkpoint import load_checkpoint
-    from hawp_core.runtime.files import sha256
 
-    _, info = load_checkpoint(model, "cpu")
-    return info["recipe"].get("key") or sha256(model)[:KEY_LENGTH]
+    return Origin.of(load_checkpoint(model, "cpu")[1], model)
 
 
 def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, recipe: Recipe) -> None:
@@ -148,10 +150,19 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
     from hawp_core.runtime.progress import log
     from hawp_core.runtime.signals import stop_on_signal
     from hawp_core.training import distributed
+    from hawp_core.training.assembly import Work, make_trainer
     from hawp_core.training.place import TrainingPlace
     from hawp_core.workflow.record import record_file, write_record
 
-    device, precision = compute_options(args, settings["compute"])
+    compute = settings["compute"]
+    device, precision = compute_options(args, compute)
+    work = Work(
+        device,
+        precision,
+        workers=compute["workers"] if args.num_workers is None else args.num_workers,
+        save_seconds=60 * (args.save_minutes or compute["save_minutes"]),
+        compiled=args.compile or compute["compile"],
+    )
     place = TrainingPlace(trained_model(recipe), recipe.key)
     model, kept = place.model, place.kept_model
     with stop_on_signal() as stop, distributed.joined(device), contextlib.ExitStack() as held:
@@ -161,7 +172,12 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
             log.info("%s is there: nothing to do", model)
             return
         if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
-            trainer, images = _trainer(args, settings, section, data, recipe, place, device, precision, stop)
+            dataset, validation = _dataset(args, settings, section, data)
+            images = len(dataset)
+            trainer = make_trainer(
+                settings, section, dataset, validation, place, start=args.pretrained, work=work, stop=stop,
+                recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
+            )  # fmt: skip
             where = device_name(device)
             where = where if distributed.world() == 1 else f"{distributed.world()} x {where}"
             log.info("%s %s: %d images on %s", recipe.name, recipe.key, images, where)
@@ -182,72 +198,20 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
     log.info("%s", model)
 
 
-def _trainer(args, settings, section, data, recipe, place, device, precision, stop):
-    """The trainer of a recipe, and the number of its images."""
-    import torch
-
-    from hawp_core.data.augmentation import REAL, SYNTHETIC
-    from hawp_core.data.loader import Loader
+def _dataset(
+    args: argparse.Namespace, settings: dict, section: str, data: dict
+) -> tuple["ShapeSet | PhotographSet", "ShapeSet"]:
+    """What is learned from, and the shapes that the model is validated on."""
     from hawp_core.data.shapes.dataset import ShapeSet
-    from hawp_core.model.architecture import Architecture
-    from hawp_core.model.checkpoint import load_checkpoint
-    from hawp_core.model.network import WireframeNetwork
-    from hawp_core.training import distributed
-    from hawp_core.training.schedule import Schedule
-    from hawp_core.training.trainer import Trainer
+    from hawp_core.training.assembly import labelled_photographs
 
-    architecture = Architecture.from_dict(settings["model"])
-    schedule = Schedule.from_settings(settings, section)
+    shapes = data if section == "synthetic" else read_data_config(Path(data["shapes"]))
+    validation = ShapeSet([Path(file) for file in shapes["validation"]])
     if section == "synthetic":
-        shapes, dataset = data, ShapeSet([Path(file) for file in data["train"]])
-    else:
-        shapes = read_data_config(Path(data["shapes"]))
-        # The others find the cache that the main process makes.
-        with distributed.main_first():
-            dataset = _photographs(args.datacfg, data, architecture.image_size, settings["train"]["real"]["flips"])
-    torch.manual_seed(schedule.seed)
-    if args.pretrained:
-        network, _ = load_checkpoint(args.pretrained, device, expect=architecture)
-    else:
-        network = WireframeNetwork(architecture).to(device)
-    loader = Loader(
-        dataset,
-        schedule.batch_size,
-        {"none": None, "mild": REAL, "strong": SYNTHETIC}[settings["train"][section]["augment"]],
-        seed=schedule.seed,
-        workers=settings["compute"]["workers"] if args.num_workers is None else args.num_workers,
-        rank=distributed.rank(),
-        world=distributed.world(),
-        pin_memory=device.type == "cuda",
-    )
-    trainer = Trainer(
-        network,
-        loader,
-        ShapeSet([Path(file) for file in shapes["validation"]]),
-        schedule,
-        place,
-        recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
-        precision=precision,
-        save_seconds=60 * (args.save_minutes or settings["compute"]["save_minutes"]),
-        stop=stop,
-        compiled=(args.compile or settings["compute"]["compile"]) and distributed.world() == 1,
-    )
-    return trainer, len(dataset)
-
-
-def _photographs(config: Path, data: dict, size: int, flips: int):
-    """The labelled photographs that a data config names."""
-    from hawp_core.data.label_file import LabelFile
-    from hawp_core.data.photographs.dataset import PhotographSet
-
-    labels = LabelFile(data["labels"])
-    if labels.about.get("export") != data["key"]:
-        raise UserError(
-            f"{data['labels']} holds the labels of {labels.about.get('export')}, and {config} promises {data['key']}: "
-            "run the export again."
-        )
-    cache = Path("data-ssl", "cache", f"{data['photographs'][:KEY_LENGTH]}-{size}.h5")
-    return PhotographSet(data["folder"], labels, size, flips, cache=cache)
+        return ShapeSet([Path(file) for file in data["train"]]), validation
+    size, flips = settings["model"]["image_size"], settings["train"]["real"]["flips"]
+    cache = photograph_cache(data["photographs"], size)
+    return labelled_photographs(data["labels"], data["key"], data["folder"], size, flips, cache), validation
 
 
 def _link(file: Path, name: Path) -> None:

@@ -22,7 +22,7 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.labelling.homographic_adaptation import view_homographies
 from hawp_core.labelling.labeller import Labeller
 from hawp_core.runtime.files import write_text
-from hawp_core.runtime.journal import Journal
+from hawp_core.runtime.journal import Journal, journal_file
 from hawp_core.runtime.progress import bar
 from hawp_core.runtime.signals import StopRequest
 
@@ -96,18 +96,11 @@ def _wireframe(record: dict) -> Wireframe:
     return Wireframe(record["junctions"], record["edges"], record["scores"], *record["size"])
 
 
-def work_folder(shard: Path) -> Path:
-    """Where a shard's journal and lease lie. It outlives the shard until the shards are gathered: a workflow that is
-    killed before it has noted a finished shard deletes it, and it is then written anew from the journal."""
-    return shard.with_name(shard.name + ".work")
-
-
 def export_shard(
     path: Path,
     labeller: Labeller,
     manifest: Manifest,
-    first: int,
-    count: int,
+    wanted: range,
     *,
     key: str,
     seed: int,
@@ -115,7 +108,7 @@ def export_shard(
     device: str,
     stop: StopRequest,
 ) -> dict:
-    """Label photographs `first` to `first + count` of the manifest and write them to the shard `path`.
+    """Label the photographs `wanted` of the manifest, by number, and write them to the shard `path`.
 
     Images finished by an earlier, killed attempt are read from its journal and not labelled again.
 
@@ -132,10 +125,9 @@ def export_shard(
         UserError: disk full, or a photograph changed since the manifest was written.
     """
     began = time.monotonic()
-    journal = Journal(work_folder(path) / f"{key}.jsonl")
+    journal = Journal(journal_file(path, key))
     reader = _Reader(manifest, labeller, seed, threads)
     try:
-        wanted = range(first, min(first + count, len(manifest.entries)))
         done = {record["index"]: record for record in journal.records if record["index"] in wanted}
         resumed = len(done)
         pending = [i for i in wanted if i not in done]

@@ -22,6 +22,7 @@ from hawp_core.report.table import Row
 from hawp_core.training.history import read_metrics
 from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.stages import shape_images
 
 matplotlib.use("Agg")
 
@@ -113,8 +114,7 @@ def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> 
         axes = figure.add_subplot()
     axes.set(xlim=(0, 9.5), ylim=(-1.5 * count, 1.1))
     axes.set_axis_off()
-    settings = shapes.settings["shapes"]
-    images = f"{8 * settings['train']} + {8 * settings['validation']} images"
+    images = " + ".join(map(str, shape_images(shapes.settings).values())) + " images"
     _box(axes, LEFT[1], 0.5, GREY, ["synthetic shapes", shapes.key, images])
     _arrow(axes, (LEFT[1] + 1.3, 0.06), (LEFT[1] + 1.3, -0.26))
     taken = {(step.stage, step.round): f", in {_brief(step.seconds)}" for step in steps}

@@ -3,18 +3,10 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hawp_core.report.rounds import Finished, record_of
+from hawp_core.workflow.paths import logs
 from hawp_core.workflow.recipe import Recipe
-
-# Which files hold the runtime and memory of a step's jobs, in logs/NAME/.
-BENCHMARKS = {
-    "synthesize": "{key}-*.benchmark.tsv",
-    "train": "train-{key}-*.benchmark.tsv",
-    "export": "export-{key}-*.benchmark.tsv",
-    "evaluate": "evaluate-*-{key}.benchmark.tsv",
-}
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ def costs(shapes: Recipe, rounds: Sequence[Finished]) -> list[Cost]:
 def _cost(recipe: Recipe, number: int | None) -> Cost | None:
     jobs = [
         job
-        for file in sorted(Path("logs", recipe.name).glob(BENCHMARKS[recipe.stage].format(key=recipe.key)))
+        for file in logs(recipe, ".benchmark.tsv")
         for job in csv.DictReader(file.open(encoding="utf-8"), delimiter="\t")
     ]
     if not jobs:

@@ -19,6 +19,7 @@ from hawp_core.evaluation.results import MODEL, DetectorRepeatability, Evaluatio
 from hawp_core.runtime.files import read_json
 from hawp_core.workflow.chain import Round
 from hawp_core.workflow.paths import artifact
+from hawp_core.workflow.progress import metrics_file
 from hawp_core.workflow.recipe import Recipe, read_recipe
 from hawp_core.workflow.record import record_file
 
@@ -51,7 +52,7 @@ class Finished:
     @property
     def metrics_file(self) -> Path:
         """Losses and validations of the training."""
-        return artifact(self.train).with_name("metrics.jsonl")
+        return metrics_file(self.train)
 
     def measured(self, who: str = MODEL) -> DetectorRepeatability | None:
         """Repeatability of the model or of the baseline; None where it was not measured."""

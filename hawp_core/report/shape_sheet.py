@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from hawp_core.data.shapes.dataset import ShapeSet
-from hawp_core.data.shapes.drawing import PRIMITIVES, draw
+from hawp_core.data.shapes.drawing import draw
+from hawp_core.data.shapes.primitives import PRIMITIVES
 from hawp_core.report.drawing import PREVIEW_COLUMNS, contact_sheet, overlay
 from hawp_core.report.galleries import SHAPES_OF_EACH, Picture
 from hawp_core.runtime.files import read_yaml

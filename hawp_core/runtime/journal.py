@@ -9,6 +9,17 @@ from pathlib import Path
 from hawp_core.errors import UserError
 
 
+def work_folder(result: Path) -> Path:
+    """Where a result's journal and lease lie. It outlives the result until that is used up: a workflow that is killed
+    before it has noted a finished result deletes it, and it is then written anew from the journal."""
+    return result.with_name(result.name + ".work")
+
+
+def journal_file(result: Path, key: str) -> Path:
+    """The journal of a result that belongs to the artifact `key`."""
+    return work_folder(result) / f"{key}.jsonl"
+
+
 class Journal:
     """Append-only JSON lines, each with its checksum: what was finished stays finished, whatever is killed.
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from hawp_core.errors import UserError
 from hawp_core.model.checkpoint import load_state
 
+METRICS = "metrics.jsonl"
+
 
 @dataclass(frozen=True)
 class TrainingPlace:
@@ -37,7 +39,7 @@ class TrainingPlace:
     @property
     def metrics_file(self) -> Path:
         """The metrics, a JSON line each."""
-        return self.folder / "metrics.jsonl"
+        return self.folder / METRICS
 
     @property
     def config_file(self) -> Path:

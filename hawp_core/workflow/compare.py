@@ -1,9 +1,8 @@
 """Why two addresses differ: which setting, photograph or stage version."""
 
-from pathlib import Path
-
 from hawp_core.errors import UserError
-from hawp_core.workflow.recipe import KEY_LENGTH, Recipe, read_recipe
+from hawp_core.workflow.paths import manifest_file
+from hawp_core.workflow.recipe import RECIPES, Recipe, read_recipe
 
 
 def find_recipe(key: str) -> Recipe:
@@ -14,7 +13,7 @@ def find_recipe(key: str) -> Recipe:
     """
     if not key or any(c not in "0123456789abcdef" for c in key):
         raise UserError(f"{key!r} is not an address: give hexadecimal digits, as `hawp lineage` shows them.")
-    found = {path.stem.split("-")[1]: path for path in sorted(Path("recipes").glob(f"*/*-{key}*.json"))}
+    found = {path.stem.split("-")[1]: path for path in sorted(RECIPES.glob(f"*/*-{key}*.json"))}
     if len(found) != 1:
         what = "no recipe" if not found else f"{len(found)} recipes"
         raise UserError(f"{what} in recipes/ begin with {key!r}: give an address as `hawp lineage` shows it.")
@@ -56,7 +55,7 @@ def _photographs(was: str, now: str) -> list[str]:
     """Which photographs differ between two lists, where both are still there."""
     from hawp_core.data.photographs.manifest import Manifest
 
-    files = [Path("recipes", f"photographs-{key[:KEY_LENGTH]}.jsonl") for key in (was, now)]
+    files = [manifest_file(key) for key in (was, now)]
     if not all(file.is_file() for file in files):
         return [f"photographs: {was[:16]} -> {now[:16]}"]
     before, after = ({e.name: e.sha256 for e in Manifest.read(file).entries} for file in files)

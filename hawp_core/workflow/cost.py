@@ -19,6 +19,7 @@ from hawp_core.runtime.text import gigabytes
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.stages import shape_images
 from hawp_core.workflow.status import state
 
 RATES_FILE = Path(__file__).resolve().parent / "rates.json"
@@ -99,7 +100,8 @@ def estimate(settings: dict, chain: Chain) -> Estimate:
     """What is left of `chain`; a step that is begun counts as not begun."""
     side, photographs = settings["model"]["image_size"], chain.rounds[0].export.places["photographs"]
     rounds = len(chain.rounds)
-    drawn = 8 * (settings["shapes"]["train"] + settings["shapes"]["validation"])
+    shapes = shape_images(settings)
+    drawn = sum(shapes.values())
     shape_jobs = sum(chain.shapes.places["shards"].values()) + 1
     shape_left = not _done(chain.shapes)
     trainings = [each.train for each in chain.rounds if not _done(each.train)]
@@ -108,7 +110,7 @@ def estimate(settings: dict, chain: Chain) -> Estimate:
     trained = sum(_images(recipe, settings, photographs) for recipe in trainings)
     views = 1 if settings["export"]["labels"] == "votes" else settings["export"]["views"] + 1
     looked_at = min(settings["evaluate"]["photographs"], photographs) * (1 + settings["evaluate"]["pairs"])
-    looked_at += 8 * settings["shapes"]["validation"]
+    looked_at += shapes["validation"]
     shard_jobs = chain.rounds[0].export.places["shards"] + 1
     weights = model_bytes(settings["model"])
     learnt = any(each.train in trainings for each in chain.rounds[1:])
@@ -139,8 +141,8 @@ def _done(recipe: Recipe) -> bool:
 
 def _images(train: Recipe, settings: dict, photographs: int) -> int:
     """Images that a training sees in all its epochs."""
-    stages = train.settings["train"]
-    once = photographs * stages["real"]["flips"] if "real" in stages else 8 * settings["shapes"]["train"]
+    real = train.settings["train"].get("real")
+    once = photographs * real["flips"] if real else shape_images(settings)["train"]
     return once * epochs(train)
 
 

@@ -1,49 +1,102 @@
-"""Where every artifact of a run lies, relative to the working folder."""
+"""Where everything of a run lies, relative to the working folder.
 
+The rules write the same places as patterns, because Snakemake finds its work by them; tests/workflow/test_paths.py holds
+the two together.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe import KEY_LENGTH, RECIPES, SHAPES_NAME, Recipe, training_stage
+from hawp_core.workflow.sharding import shard_name
+
+MODELS, DATA, REPORTS, LOGS = Path("exp-ssl"), Path("data-ssl"), Path("reports"), Path("logs")
+
+# What is known of the photographs' fingerprints from the last time.
+FINGERPRINT_CACHE = RECIPES / "photographs.cache"
+
+# Which logs in logs/NAME/ are those of a stage's jobs.
+_LOGS = {
+    "synthesize": "{key}*",
+    "train": "train-{key}-*",
+    "export": "export-{key}-*",
+    "evaluate": "evaluate-*-{key}",
+    "report": "report-{key}",
+}
 
 
-def shard_file(recipe: Recipe, shard: int, of: int) -> Path:
-    """Where a shard of an export lies until the shards are joined."""
-    return Path("data-ssl", recipe.name, f"{recipe.key}-shards", f"{shard:05d}-of-{of:05d}.h5")
+def manifest_file(photographs: str) -> Path:
+    """The list of photographs with this fingerprint."""
+    return RECIPES / f"photographs-{photographs[:KEY_LENGTH]}.jsonl"
 
 
-def model_file(name: str, key: str, epoch: int) -> Path:
-    """The model of a training after its last epoch."""
-    return Path("exp-ssl", name, key, f"model-{epoch:05d}.pth")
-
-
-def label_file(name: str, key: str, epoch: int, suffix: str = ".h5") -> Path:
-    """The labels of an export (`.h5`), the next training's data config (`.yaml`), the record (`.log`)."""
-    return Path("data-ssl", name, f"{key}-model-{epoch:05d}{suffix}")
+def photograph_cache(photographs: str, size: int) -> Path:
+    """The photographs of a fingerprint at the network's size, which trainings read."""
+    return DATA / "cache" / f"{photographs[:KEY_LENGTH]}-{size}.h5"
 
 
 def shape_config(key: str) -> Path:
     """The data config of synthetic shapes."""
-    return Path("data-ssl", "synthetic-shapes", f"{key}.yaml")
+    return DATA / SHAPES_NAME / f"{key}.yaml"
 
 
-def report_folder(report: Recipe) -> Path:
-    """Where the figures and tables of a report lie."""
-    return Path("reports", report.name, report.key)
+def shape_shards(recipe: Recipe) -> dict[str, list[Path]]:
+    """Split -> the shards of synthetic shapes."""
+    return {
+        split: [shape_shard(recipe.key, split, shard, of) for shard in range(of)]
+        for split, of in recipe.places["shards"].items()
+    }
+
+
+def shape_shard(key: str, split: str, shard: int, of: int) -> Path:
+    """Where a shard of synthetic shapes lies."""
+    return DATA / SHAPES_NAME / key / f"{split}-{shard_name(shard, of)}"
+
+
+def label_shards(recipe: Recipe, of: int | None = None) -> list[Path]:
+    """The shards of an export, as many as its recipe says, or `of`."""
+    of = recipe.places["shards"] if of is None else of
+    return [label_shard(recipe, shard, of) for shard in range(of)]
+
+
+def label_shard(recipe: Recipe, shard: int, of: int) -> Path:
+    """Where a shard of an export lies until the shards are joined."""
+    return DATA / recipe.name / f"{recipe.key}-shards" / shard_name(shard, of)
+
+
+def label_file(name: str, key: str, epoch: int, suffix: str = ".h5") -> Path:
+    """The labels of an export (`.h5`), the next training's data config (`.yaml`), the record (`.log`)."""
+    return DATA / name / f"{key}-model-{epoch:05d}{suffix}"
+
+
+def model_name(epoch: int) -> str:
+    """Name of the file of a model after `epoch` epochs."""
+    return f"model-{epoch:05d}.pth"
 
 
 def epochs(train: Recipe) -> int:
     """Epochs of a training: the number in its model's name."""
-    stages = train.settings["train"]
-    return (stages["real"] if "real" in stages else stages["synthetic"])["epochs"]
+    return training_stage(train.settings)["epochs"]
 
 
 def trained_model(train: Recipe) -> Path:
     """The file that a training ends with."""
-    return model_file(train.name, train.key, epochs(train))
+    return MODELS / train.name / train.key / model_name(epochs(train))
 
 
 def evaluation_file(evaluation: Recipe) -> Path:
     """The metrics of a round's model."""
-    return Path("exp-ssl", evaluation.name, evaluation.inputs["model"], f"evaluation-{evaluation.key}.json")
+    return MODELS / evaluation.name / evaluation.inputs["model"] / evaluation_name(evaluation)
+
+
+def evaluation_name(evaluation: Recipe) -> str:
+    """Name of the file of metrics, beside the model."""
+    return f"evaluation-{evaluation.key}.json"
+
+
+def report_folder(report: Recipe) -> Path:
+    """Where the figures and tables of a report lie."""
+    return REPORTS / report.name / report.key
 
 
 def data_config(data: Recipe) -> Path:
@@ -62,3 +115,8 @@ def artifact(recipe: Recipe) -> Path:
     if recipe.stage == "export":
         return label_file(recipe.name, recipe.key, recipe.places["epoch"])
     return evaluation_file(recipe)
+
+
+def logs(recipe: Recipe, ending: str = ".log") -> Iterator[Path]:
+    """What the workflow kept of a step's jobs: `.log`, or `.benchmark.tsv`, their time and memory."""
+    yield from sorted((LOGS / recipe.name).glob(_LOGS[recipe.stage].format(key=recipe.key) + ending))

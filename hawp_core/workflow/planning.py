@@ -1,12 +1,9 @@
 """From settings to a written plan."""
 
-from pathlib import Path
-
 from hawp_core.data.photographs.manifest import fingerprint
-from hawp_core.workflow.chain import Chain, plan, shards
-from hawp_core.workflow.recipe import KEY_LENGTH
-
-FINGERPRINT_CACHE = Path("recipes", "photographs.cache")
+from hawp_core.workflow.chain import Chain, plan
+from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file
+from hawp_core.workflow.sharding import shard_count
 
 
 def plan_run(settings: dict, rounds: int | None = None, *, write: bool = False) -> Chain:
@@ -22,14 +19,14 @@ def plan_run(settings: dict, rounds: int | None = None, *, write: bool = False) 
     """
     folder = settings["photographs"]["folder"]
     manifest = fingerprint(folder, FINGERPRINT_CACHE)
-    listing = Path("recipes", f"photographs-{manifest.key[:KEY_LENGTH]}.jsonl")
+    listing = manifest_file(manifest.key)
     if write and not listing.is_file():
         manifest.write(listing)
     places = {
         "folder": folder,
         "manifest": str(listing),
         "photographs": len(manifest.entries),
-        "shards": shards(len(manifest.entries), settings["compute"]["shard_size"]),
+        "shards": shard_count(len(manifest.entries), settings["compute"]["shard_size"]),
     }
     chain = plan(settings, manifest.key, places, rounds)
     if write:

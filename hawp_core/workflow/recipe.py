@@ -5,7 +5,6 @@ its key is the digest of those four. Where things lie, how many shards there are
 written beside them as `places`, outside the digest. Recipes are known before anything runs.
 """
 
-import copy
 import hashlib
 import json
 import re
@@ -24,15 +23,8 @@ STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "repo
 LONGEST_NAME = 200  # bytes: a file system takes 255, and names get endings
 KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run
 
-# What a stage's result depends on, as paths into the settings. Everything else is `places` or `compute`.
-SYNTHESIZE_SETTINGS = ("seed", "shapes", "model.image_size")
-TRAIN_SETTINGS = ("seed", "model", "train.weight_decay", "train.clip_norm", "train.losses")
-EXPORT_SETTINGS = ("seed", "export")
-EVALUATE_SETTINGS = ("seed", "evaluate")
-
-# Settings that came after addresses were promised, and their defaults: at its default such a setting is left out of a
-# recipe, so that what was made before it keeps its address.
-LATER_SETTINGS = {"evaluate.size": 0, "evaluate.max_junctions": 0, "evaluate.rotation": 45.0}
+RECIPES = Path("recipes")
+SHAPES_NAME = "synthetic-shapes"  # what the folder of the shapes is named: they belong to no round
 
 
 def digest(value: object) -> str:
@@ -41,29 +33,15 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def pick(settings: dict, paths: tuple[str, ...]) -> dict:
-    """A copy of the part of nested `settings` that dotted `paths` name, in the same nesting."""
-    picked: dict = {}
-    for path in paths:
-        *parents, last = path.split(".")
-        source, target = settings, picked
-        for parent in parents:
-            source, target = source[parent], target.setdefault(parent, {})
-        target[last] = copy.deepcopy(source[last])
-    return picked
+def training_stage(settings: dict) -> dict:
+    """The part of a training's settings that says how it goes: `train.real`, or `train.synthetic`."""
+    stages = settings["train"]
+    return stages["real"] if "real" in stages else stages["synthetic"]
 
 
-def without_later_defaults(settings: dict) -> dict:
-    """A copy of nested `settings` without those of `LATER_SETTINGS` that have their default."""
-    kept = copy.deepcopy(settings)
-    for path, default in LATER_SETTINGS.items():
-        *parents, last = path.split(".")
-        section = kept
-        for parent in parents:
-            section = section.get(parent, {})
-        if last in section and section[last] == default:
-            del section[last]
-    return kept
+def recipe_file(stage: str, name: str, key: str) -> Path:
+    """Where a recipe is written, relative to the working folder."""
+    return RECIPES / name / f"{stage}-{key}.json"
 
 
 def check_name(name: object) -> None:
@@ -106,7 +84,7 @@ class Recipe:
 
     Attributes:
         stage: synthesize, train, export, evaluate or report.
-        settings: those that change the result, nested as in the configuration; without later ones at their default.
+        settings: those that change the result, nested as in the configuration.
         inputs: role -> key of what is consumed (None where nothing is).
         name: folder of the run's round, such as hawpv3-round0.
         places: where the inputs lie and how the work is divided; not part of the key.
@@ -125,7 +103,6 @@ class Recipe:
         for role, key in self.inputs.items():
             if key is not None and not (isinstance(key, str) and re.fullmatch(r"[0-9a-f]{8,64}", key)):
                 raise UserError(f"{key!r} is no address of what a recipe consumes as {role}: make that file anew.")
-        object.__setattr__(self, "settings", without_later_defaults(self.settings))
         if not self.version:
             object.__setattr__(self, "version", STAGE_VERSIONS[self.stage])
 
@@ -146,8 +123,8 @@ class Recipe:
 
     @property
     def file(self) -> Path:
-        """Where the recipe is written, relative to the working folder."""
-        return Path("recipes", self.name, f"{self.stage}-{self.key}.json")
+        """Where the recipe is written."""
+        return recipe_file(self.stage, self.name, self.key)
 
     def write(self) -> Path:
         """Write the recipe, unless the same is there."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import math
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def _laid_over(below: dict, above: dict) -> dict:
     return {**below, **both}
 
 
+@functools.cache
 def schema() -> dict:
-    """The JSON schema of a configuration."""
+    """The JSON schema of a configuration; not to be changed."""
     return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
@@ -115,6 +117,23 @@ def _with_defaults(rules: dict, given: dict) -> dict:
             if rule.get("type") == "number":
                 filled[name] = float(filled[name])
     return filled
+
+
+def without_later_defaults(settings: dict, rules: dict | None = None) -> dict:
+    """A copy of (part of) complete settings without those that the schema marks `later` and that have their default.
+
+    A setting that came after the first version enters an address only where it changes something: what was made before
+    it is found as it was.
+    """
+    rules = rules or schema()
+    kept: dict = {}
+    for name, value in settings.items():
+        rule = rules["properties"][name]
+        if rule.get("type") == "object":
+            kept[name] = without_later_defaults(value, rule)
+        elif not (rule.get("later") and value == rule["default"]):
+            kept[name] = copy.deepcopy(value)
+    return kept
 
 
 def _check_together(settings: dict, source: Path | str, *, has_model: bool) -> None:

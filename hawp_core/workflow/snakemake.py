@@ -1,166 +1,187 @@
-"""One living driver, and nothing left of dead ones: what Snakemake's own process needs on a cluster.
+"""What the rules ask of a run: its settings and plan, the targets, and what the recipe in a job's name says.
 
-The driver is the `snakemake` process that submits jobs. Killed with SIGKILL or by a lost terminal, it leaves its lock,
-which would stop the next one, and its Slurm jobs, which would go on and keep the next one's jobs waiting for them.
+One `Run` serves one Snakemake process. The driver's process plans, and writes the recipes; a job's process parses the
+Snakefile again, plans nothing and reads its own recipe.
 """
 
-import base64
-import contextlib
-import fcntl
-import os
+import functools
 import re
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import ModuleType
+from typing import ParamSpec, Protocol, TypeVar
 
 from hawp_core.errors import UserError
+from hawp_core.workflow import driver
+from hawp_core.workflow.chain import Chain, report_recipe
+from hawp_core.workflow.cost import describe, estimate, read_rates
+from hawp_core.workflow.paths import (
+    artifact,
+    data_config,
+    evaluation_file,
+    label_shards,
+    report_folder,
+    shape_shards,
+    trained_model,
+)
+from hawp_core.workflow.planning import plan_run
+from hawp_core.workflow.recipe import SHAPES_NAME, Recipe, read_recipe, recipe_file, training_stage
+from hawp_core.workflow.settings import complete
 
-# Slurm's names for ends that snakemake-executor-plugin-slurm 2.8.0 does not take for ends, as ends that it knows:
-# PREEMPTED, where preemption cancels, and NODE_FAIL, where Slurm does not start the job again. (A job that Slurm will
-# start again is PENDING.) The plugin leaves both to Slurm, for ever.
-ENDS = {"PREEMPTED": "CANCELLED", "NODE_FAIL": "FAILED"}
-
-# How long cancelled jobs may take to go: KillWait, 30 s by default, after the signal on which they save their state.
-CANCEL_SECONDS = 90
-ANSWER_SECONDS = 30  # a Slurm that does not answer by then is not waited for
-
-# Locks that this process holds until it ends, however it ends: the kernel releases them.
-_held: list = []
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def before_execution(execute: Callable, prepare: Callable[[object, object], None]) -> Callable:
-    """Wrap Snakemake's `Workflow.execute` so that `prepare(executor plugin, its settings)` is called first.
+class Workflow(Protocol):
+    """What is used of Snakemake's own object, which the Snakefile sees as `workflow`."""
 
-    While the Snakefile is read, Snakemake does not know yet whether this is a dry run (`workflow.dryrun` is False
-    then), `--unlock`, `--report` or a run; `execute` is called by runs and dry runs only, before the lock is set.
-    """
+    configfiles: list[Path]
+    is_main_process: bool
+    cores: int | None
+    execute: Callable
 
-    def wrapped(*args: object, executor_plugin: object, executor_settings: object, **others: object) -> object:
-        prepare(executor_plugin, executor_settings)
-        return execute(*args, executor_plugin=executor_plugin, executor_settings=executor_settings, **others)
+
+class Wildcards(Protocol):
+    """The wildcards of a job; those that its rule has."""
+
+    name: str
+    key: str
+
+
+def in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn a user's mistake into one line instead of Snakemake's traceback."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except UserError as error:
+            print(f"hawp-rounds: {error}", file=sys.stderr)
+            sys.exit(2)
 
     return wrapped
 
 
-def claim(folder: Path, job_name: str | None = None) -> list[str]:
-    """Make this process a driver of the run in the working folder, and clear what dead drivers left behind.
+def rounds_on_the_command_line(words: Iterable[str]) -> list[int]:
+    """The numbers of `rounds=N` targets. Snakemake knows its targets only after the Snakefile is read; the command line
+    is there already."""
+    return [int(match[1]) for word in words if (match := re.fullmatch(r"rounds=(\d+)", word))]
 
-    Every driver holds a shared lock on a file as long as it lives; who gets that lock alone knows that no other
-    driver lives, on this machine or, where the file system shares locks, on another. Then Snakemake's lock files are
-    removed, jobs that a dead driver submitted from this folder are cancelled and waited for, and results whose end it
-    did not see are removed (`unfinished`). With another driver alive nothing is touched, and Snakemake's own lock decides.
 
-    Args:
-        folder: Snakemake's folder of state, `.snakemake`.
-        job_name: how the names of the driver's Slurm jobs begin; None where jobs are not submitted to Slurm.
+class Run:
+    """A run as the rules see it.
 
-    Returns: what was cleared, in words; empty where there was nothing.
-
-    Raises:
-        UserError: the folder cannot be written.
+    Attributes:
+        settings: complete settings.
+        chain: the plan; None in a job's process.
     """
-    try:
-        folder.mkdir(exist_ok=True)
-        lock = open(folder / "driver.lock", "a")  # noqa: SIM115 (held until the process ends)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written ({error.strerror}): run in a folder of your own.") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        alone = True
-    except BlockingIOError:
-        alone = False
-    except OSError:
-        # A file system without locks: nobody can be known to be dead.
-        lock.close()
-        return []
-    _held.append(lock)
-    try:
-        return _clear(folder, job_name) if alone else []
-    finally:
-        # Where another driver is clearing just now, this waits for it.
-        fcntl.flock(lock, fcntl.LOCK_SH)
+
+    @in_a_sentence
+    def __init__(self, workflow: Workflow, config: dict, command: list[str]) -> None:
+        """Read the settings; in the driver's process also plan, write the recipes and see to what dead drivers left.
+
+        Args:
+            config: Snakemake's merged configuration.
+            command: words of the command line.
+        """
+        source = workflow.configfiles[-1] if workflow.configfiles else "the configuration"
+        self.settings = complete(dict(config), source)
+        self._workflow, self._named = workflow, rounds_on_the_command_line(command)
+        self.chain: Chain | None = None
+        if workflow.is_main_process:
+            workflow.execute = driver.before_execution(workflow.execute, self._prepare)
+            driver.understand_every_end()
+            self.chain = plan_run(self.settings, self.most_rounds, write=True)
+
+    @property
+    def most_rounds(self) -> int:
+        """The largest number of rounds that the command line or the configuration names."""
+        return max([self.settings["rounds"], *self._named])
+
+    @property
+    def cores(self) -> int:
+        """CPU threads of a job that has the machine to itself, or its share of a cluster's node."""
+        compute = self.settings["compute"]
+        return compute["threads"] or self._workflow.cores or compute["workers"] + 1
+
+    # Killed drivers leave a lock and Slurm jobs behind: without this, the same command would not carry on.
+    @in_a_sentence
+    def _prepare(self, executor: driver.ExecutorPlugin, executor_settings: object) -> None:
+        """Before a run: clear what killed drivers left. Instead of one: say what it would cost."""
+        if executor.common_settings.dryrun_exec and self.chain:
+            asked = max(self._named, default=self.settings["rounds"])
+            planned = Chain(self.chain.shapes, self.chain.rounds[: asked + 1])
+            print(describe(estimate(self.settings, planned), read_rates()), file=sys.stderr)
+            return
+        cleared = driver.claim(Path(".snakemake"), getattr(executor_settings, "jobname_prefix", None))
+        if cleared:
+            print(f"hawp-rounds: the last run was killed ({'; '.join(cleared)}); carrying on", file=sys.stderr)
+
+    @in_a_sentence
+    def targets(self, rounds: int | str | None, pages: Iterable[str]) -> list[str]:
+        """Every model, data config and measurement up to a round, and the pages of the report on them; its recipe is written here."""
+        if self.chain is None:
+            return []
+        last = int(self.settings["rounds"] if rounds is None else rounds)
+        found = []
+        for each in self.chain.rounds[: last + 1]:
+            found += [trained_model(each.train), data_config(each.export), evaluation_file(each.evaluate)]
+        report = report_recipe(self.chain, last)
+        report.write()
+        return [str(path) for path in (*found, *(report_folder(report) / f"{page}.html" for page in pages))]
 
 
-def _clear(folder: Path, job_name: str | None) -> list[str]:
-    cleared = []
-    locks = list((folder / "locks").glob("*"))
-    for lock in locks:
-        lock.unlink(missing_ok=True)
-    if locks:
-        cleared.append("its lock is removed")
-    orphans = _submitted(job_name) if job_name is not None else []
-    if orphans:
-        _ask("scancel", *orphans)
-        end = time.monotonic() + CANCEL_SECONDS
-        while time.monotonic() < end and set(orphans) & set(_submitted(job_name)):
-            time.sleep(1)
-        cleared.append(f"its Slurm jobs {', '.join(orphans)} are cancelled")
-    # After the jobs have ended: one of them may have put its result into place just now.
-    for path in unfinished(folder):
-        path.unlink(missing_ok=True)
-    return cleared
+@functools.cache
+@in_a_sentence
+def recipe_of(stage: str, name: str, key: str) -> Recipe:
+    """The recipe that a job's name asks for."""
+    return read_recipe(recipe_file(stage, name, key))
 
 
-def unfinished(folder: Path) -> list[Path]:
-    """Files of the working folder that Snakemake began and, being killed, did not see finished.
-
-    Snakemake makes such files anew, but where their readers take them as `ancient`, it plans nothing after them
-    (version 9.27.1: a forced job hides the missing outputs downstream, and an ancient input that exists brings no
-    reader back). Once they are removed, they are missing, and all is planned. What they were made from is kept.
-    """
-    found = []
-    for marker in (folder / "incomplete").rglob("*"):
-        if marker.is_file():
-            # Snakemake's name of a marker: the path in URL-safe base64, in parts that a file system takes.
-            encoded = "".join(part.removeprefix("@") for part in marker.relative_to(folder / "incomplete").parts)
-            with contextlib.suppress(ValueError):
-                path = Path(base64.urlsafe_b64decode(encoded).decode())
-                if not path.is_absolute() and ".." not in path.parts and path.is_file():
-                    found.append(path)
-    return found
+def place(stage: str, role: str) -> Callable[[Wildcards], str | list]:
+    """An input function: where the recipe says that something lies; nothing where it needs none."""
+    return lambda wildcards: recipe_of(stage, wildcards.name, wildcards.key).places[role] or []
 
 
-def _submitted(job_name: str) -> list[str]:
-    """This user's Slurm jobs, waiting or running, that a driver submitted from the working folder."""
-    # The plugin names the jobs of a run: prefix, underscore, a UUID.
-    named = re.compile(re.escape(job_name) + r"_?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-    jobs = []
-    for line in _ask("squeue", "--noheader", f"--user={os.getuid()}", "--format=%i|%j|%Z").splitlines():
-        job, name, place = line.strip().split("|", 2)
-        if named.fullmatch(name) and Path(place).resolve() == Path.cwd():
-            jobs.append(job)
-    return jobs
+def growing(minutes: int) -> Callable[[Wildcards, int], int]:
+    """A resource function. More time at each attempt: a job that hit its limit resumes, and gets further."""
+    return lambda wildcards, attempt: minutes * attempt
 
 
-def _ask(*command: str) -> str:
-    """What a Slurm command prints; nothing where there is no Slurm, or it does not answer."""
-    if shutil.which(command[0]) is None:
-        return ""
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        return subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS).stdout
-    return ""
+def drawn_shards(wildcards: Wildcards) -> list[str]:
+    """An input function: the shards of the shapes."""
+    recipe = recipe_of("synthesize", SHAPES_NAME, wildcards.key)
+    return [str(path) for files in shape_shards(recipe).values() for path in files]
 
 
-def understand_every_end(plugin: ModuleType | None = None) -> None:
-    """Make the Slurm plugin take every end of a job for one, so that the driver does not wait for it for ever.
+def labelled_shards(wildcards: Wildcards) -> list[str]:
+    """An input function: the shards of an export."""
+    return [str(path) for path in label_shards(recipe_of("export", wildcards.name, wildcards.key))]
 
-    Adds to its query of states (seen in version 2.8.0) the meaning of `ENDS`, and of sacct's `CANCELLED by 1000`,
-    which the plugin compares with `CANCELLED`. Without the plugin there is nothing to do.
-    """
-    plugin = plugin or sys.modules.get("snakemake_executor_plugin_slurm")
-    ask = getattr(plugin, "query_job_status", None)
-    if ask is None:
-        return
 
-    async def query_job_status(*args: object, **others: object) -> tuple[dict[str, str] | None, float | None]:
-        states, seconds = await ask(*args, **others)
-        if states is not None:
-            words = {job: state.split()[0] if state else state for job, state in states.items()}
-            states = {job: ENDS.get(word, word) for job, word in words.items()}
-        return states, seconds
+def reported(wildcards: Wildcards) -> list[str]:
+    """An input function: every result of the rounds that a report is about."""
+    recipe = recipe_of("report", wildcards.name, wildcards.key)
+    return [str(artifact(read_recipe(path))) for path in recipe.places["recipes"]]
 
-    plugin.query_job_status = query_job_status
+
+def training_options(wildcards: Wildcards) -> str:
+    """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
+    recipe = recipe_of("train", wildcards.name, wildcards.key)
+    stage = training_stage(recipe.settings)
+    start = f" --pretrained {recipe.places['start']}" if recipe.places["start"] else ""
+    return (
+        f"--name {recipe.name} --base-lr {stage['base_lr']} --epochs {stage['epochs']} "
+        f"--batch-size {stage['batch_size']}{start}"
+    )
+
+
+def export_options(wildcards: Wildcards) -> str:
+    """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
+    recipe = recipe_of("export", wildcards.name, wildcards.key)
+    settings = recipe.settings["export"]
+    model = Path(recipe.places["model"])
+    return (
+        f"--metarch HAWP-{settings['labels']} --workdir {model.parent} --epoch {recipe.places['epoch']} "
+        f"--modelcfg {model.parent / 'model.yaml'} --min-score {settings['min_score']}"
+    )

@@ -7,14 +7,14 @@ and nothing is written, so that watching cannot disturb a run.
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from hawp_core.runtime.files import read_json, tail
+from hawp_core.runtime.journal import work_folder
 from hawp_core.runtime.lease import worker
-from hawp_core.training.history import is_row
 from hawp_core.workflow.chain import Chain
-from hawp_core.workflow.paths import artifact, trained_model
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.paths import artifact, logs
+from hawp_core.workflow.progress import latest_metrics, progress, shards
+from hawp_core.workflow.recipe import Recipe, training_stage
 from hawp_core.workflow.record import record_file
 
 
@@ -45,9 +45,7 @@ def state(recipe: Recipe) -> State:
             return State("done")
         record = read_json(record_file(path))
         return State("done", "", record["finished"], record["seconds"], _headline(recipe, record["counts"]))
-    detail = {"synthesize": _shapes_done, "train": _steps_done, "export": _photographs_done}.get(
-        recipe.stage, lambda _: ""
-    )(recipe)
+    detail = str(progress(recipe))
     return State("partial", detail) if detail else State("missing")
 
 
@@ -59,33 +57,6 @@ def _headline(recipe: Recipe, counts: dict) -> str:
     if recipe.stage == "synthesize":
         return f"{counts['train']} + {counts['validation']} images"
     return counts.get("headline", "")
-
-
-def _shapes_done(recipe: Recipe) -> str:
-    drawn = len(list(Path("data-ssl", recipe.name, recipe.key).glob("*.h5")))
-    return f"{drawn}/{sum(recipe.places['shards'].values())} shards" if drawn else ""
-
-
-def _steps_done(recipe: Recipe) -> str:
-    metrics = trained_model(recipe).parent / "metrics.jsonl"
-    if not metrics.is_file():
-        return ""
-    rows = [row for row in tail(metrics) if is_row(row)]
-    return f"{rows[-1]['step']}/{rows[-1]['of']} steps" if rows else "begun"
-
-
-def _photographs_done(recipe: Recipe) -> str:
-    """Photographs in finished shards and in the journals of unfinished ones."""
-    folder = Path("data-ssl", recipe.name, f"{recipe.key}-shards")
-    total, of = recipe.places["photographs"], recipe.places["shards"]
-    done = 0
-    for path in folder.glob(f"*-of-{of:05d}.h5"):
-        i = int(path.name[:5])
-        done += total * (i + 1) // of - total * i // of
-    for journal in folder.glob(f"*-of-{of:05d}.h5.work/*.jsonl"):
-        if not journal.parent.with_suffix("").is_file():
-            done += journal.read_bytes().count(b"\n")
-    return f"{done}/{total} photographs" if done else ""
 
 
 RECENT = 64  # journal records that the speed of labelling is measured over
@@ -134,38 +105,29 @@ def _look(recipe: Recipe, number: int | None) -> Activity:
 
 
 def _training(recipe: Recipe, number: int | None) -> Activity:
-    folder = artifact(recipe).parent
-    rows = [row for row in tail(folder / "metrics.jsonl") if is_row(row)]
-    holder = worker(folder)
+    holder = worker(artifact(recipe).parent) or ""
+    rows, at = latest_metrics(recipe), progress(recipe)
     word = "running" if holder else "stopped" if rows else "waiting"
-    if not rows:
-        return Activity(number, recipe, word, worker=holder or "")
-    stages = recipe.settings["train"]
-    batch = (stages["real"] if "real" in stages else stages["synthetic"])["batch_size"]
+    if at.done is None or at.total is None:
+        return Activity(number, recipe, word, worker=holder)
+    batch = training_stage(recipe.settings)["batch_size"]
     losses = [row for row in rows if "loss" in row]
     validated = [row for row in rows if "sAP10" in row]
     said = [f"loss {losses[-1]['loss']:.3f} in epoch {losses[-1]['epoch']}"] if losses else []
     said += [f"sAP10 {validated[-1]['sAP10']:.1f} after epoch {validated[-1]['epoch']}"] if validated else []
-    return Activity(
-        number, recipe, word, rows[-1]["step"] * batch, rows[-1]["of"] * batch,
-        losses[-1]["images_per_second"] if losses and holder else None, ", ".join(said), holder or "",
-    )  # fmt: skip
+    rate = losses[-1]["images_per_second"] if losses and holder else None
+    return Activity(number, recipe, word, at.done * batch, at.total * batch, rate, ", ".join(said), holder)
 
 
 def _labelling(recipe: Recipe, number: int | None) -> Activity:
-    total, of = recipe.places["photographs"], recipe.places["shards"]
-    folder = Path("data-ssl", recipe.name, f"{recipe.key}-shards")
-    done, lines, rate, workers = 0, 0, 0.0, []
-    for i in range(of):
-        shard = folder / f"{i:05d}-of-{of:05d}.h5"
-        work = shard.with_name(shard.name + ".work")
-        if shard.is_file():
-            done += total * (i + 1) // of - total * i // of
-        elif (journal := work / f"{recipe.key}.jsonl").is_file():
-            done += journal.read_bytes().count(b"\n")
-            records = tail(journal)[-RECENT:]
+    total = recipe.places["photographs"]
+    done, lines, rate, workers = 0, 0.0, 0.0, []
+    for shard in shards(recipe):
+        done += shard.done
+        if not shard.finished and shard.done:
+            records = tail(shard.journal)[-RECENT:]
             lines = sum(len(r.get("edges", ())) for r in records) / max(1, len(records))
-            if holder := worker(work):
+            if holder := worker(work_folder(shard.file)):
                 workers.append(holder)
                 rate += speed(records)
     word = "running" if workers else "stopped" if done else "waiting"
@@ -177,17 +139,12 @@ def _labelling(recipe: Recipe, number: int | None) -> Activity:
 
 def _other(recipe: Recipe, number: int | None) -> Activity:
     """Steps that hold no lease: begun when their log is there."""
-    logs = sorted(Path("logs", recipe.name).glob(f"*{recipe.key}*.log"), key=lambda path: path.stat().st_mtime)
-    if not logs:
+    files = sorted(logs(recipe), key=lambda path: path.stat().st_mtime)
+    if not files:
         return Activity(number, recipe, "waiting")
-    since = datetime.datetime.fromtimestamp(logs[-1].stat().st_mtime).strftime("%H:%M")
-    total = done = None
-    if recipe.stage == "synthesize":
-        split = recipe.settings["shapes"]
-        total, shards = 8 * (split["train"] + split["validation"]), recipe.places["shards"]
-        drawn = [path.name.split("-")[0] for path in Path("data-ssl", recipe.name, recipe.key).glob("*.h5")]
-        done = sum(8 * split[name] * drawn.count(name) // shards[name] for name in shards)
-    return Activity(number, recipe, "begun", done, total, last=f"at {since}; see {logs[-1]}")
+    since = datetime.datetime.fromtimestamp(files[-1].stat().st_mtime).strftime("%H:%M")
+    at = progress(recipe)
+    return Activity(number, recipe, "begun", at.done, at.total, last=f"at {since}; see {files[-1]}")
 
 
 def speed(records: list[dict]) -> float:

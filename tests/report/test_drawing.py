@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hawp_core.data.shapes.drawing import PRIMITIVES
+from hawp_core.data.shapes.primitives import PRIMITIVES
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.drawing import JUNCTION_COLOUR, LINE_COLOUR, PREVIEW_COLUMNS, contact_sheet, overlay, save_png

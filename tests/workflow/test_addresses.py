@@ -5,14 +5,16 @@ artifact of every user would be made again: raise a stage's version (see test_ve
 tests/workflow/test_addresses.py`, or mend what moved the address by mistake.
 """
 
+import copy
 import json
 
 from places import ROOT, STORED
 
+from hawp_core.workflow import settings
 from hawp_core.workflow.chain import plan, report_recipe
 from hawp_core.workflow.paths import artifact
-from hawp_core.workflow.recipe import LATER_SETTINGS, Recipe
 from hawp_core.workflow.settings import complete, load
+from hawp_core.workflow.stages import pick
 
 ADDRESSES = STORED / "addresses.json"
 # The files of settings, and what is laid over them: every setting that belongs to an address differs somewhere.
@@ -29,11 +31,11 @@ def addresses() -> dict[str, list[str]]:
     """The recipe file and the result of every step of each run, upstream first, and those of the report."""
     found = {}
     for name, (file, changes) in RUNS.items():
-        settings = load(ROOT / file)
+        chosen = load(ROOT / file)
         for section, values in changes.items():
-            settings[section] = _laid_over(settings[section], values)
+            chosen[section] = _laid_over(chosen[section], values)
         places = {"folder": "photos", "manifest": "recipes/photographs.jsonl", "photographs": 2500, "shards": 3}
-        chain = plan(complete(settings), "0123456789abcdef" * 4, places)
+        chain = plan(complete(chosen), "0123456789abcdef" * 4, places)
         steps = [f"{recipe.file} -> {artifact(recipe)}" for recipe in chain.recipes]
         found[name] = [*steps, str(report_recipe(chain, len(chain.rounds) - 1).file)]
     return found
@@ -49,19 +51,17 @@ def test_every_address_is_as_it_was():
     assert addresses() == json.loads(ADDRESSES.read_text())
 
 
-def test_a_later_setting_changes_an_address_only_where_it_is_not_at_its_default():
-    settings = complete({})
-    for path, default in LATER_SETTINGS.items():
-        section, name = path.split(".")[:-1], path.split(".")[-1]
-        values = settings
-        for part in section:
-            values = values[part]
-        assert values[name] == default, f"{path} has another default in the schema"
-    of_512 = {**settings["evaluate"], "size": 512}
-    plain, changed = (Recipe("evaluate", {"evaluate": v}, {}, "a-round0") for v in (settings["evaluate"], of_512))
-    assert set(plain.settings["evaluate"]) == {"photographs", "pairs", "min_score"}
-    assert changed.settings["evaluate"]["size"] == 512 and changed.key != plain.key
-    assert settings["evaluate"]["size"] == 0
+def test_a_later_setting_enters_an_address_only_where_it_differs(monkeypatch):
+    """So a setting can be added without all that was made being made again."""
+    before = addresses()["small"]
+    rules = copy.deepcopy(settings.schema())
+    rules["properties"]["export"]["properties"]["new"] = {"type": "integer", "default": 3, "later": True}
+    monkeypatch.setattr(settings, "schema", lambda: rules)
+    assert addresses()["small"] == before
+    changed = settings.complete({"export": {"new": 4}})
+    assert (
+        pick(changed, "export")["export"]["new"] == 4 and "new" not in pick(settings.complete({}), "export")["export"]
+    )
 
 
 if __name__ == "__main__":

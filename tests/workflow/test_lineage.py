@@ -7,9 +7,10 @@ import pytest
 
 from hawp_core.errors import UserError
 from hawp_core.workflow import settings
-from hawp_core.workflow.chain import plan, shape_recipe
+from hawp_core.workflow.chain import plan
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import STAGE_VERSIONS, read_recipe
+from hawp_core.workflow.stages import synthesize_recipe
 from hawp_core.workflow.status import state
 
 PLACES = {"folder": "photos", "manifest": "recipes/x.jsonl", "photographs": 6, "shards": 2}
@@ -105,7 +106,7 @@ def test_more_rounds_change_no_earlier_one(tiny):
 
 
 def test_recipes_are_written_once_and_read_back(tiny, workplace):
-    recipe = shape_recipe(tiny)
+    recipe = synthesize_recipe(tiny)
     path = recipe.write()
     stamp = path.stat().st_mtime_ns
     assert recipe.write() == path
@@ -123,7 +124,7 @@ def test_recipes_are_written_once_and_read_back(tiny, workplace):
     ],
 )
 def test_a_damaged_recipe_is_refused(tiny, workplace, damage, sentence):
-    path = shape_recipe(tiny).write()
+    path = synthesize_recipe(tiny).write()
     record = json.loads(path.read_text())
     damage(record)
     path.write_text(json.dumps(record))
@@ -132,7 +133,7 @@ def test_a_damaged_recipe_is_refused(tiny, workplace, damage, sentence):
 
 
 def test_a_recipe_of_another_stage_version_is_refused(tiny, workplace, monkeypatch):
-    path = shape_recipe(tiny).write()
+    path = synthesize_recipe(tiny).write()
     monkeypatch.setitem(STAGE_VERSIONS, "synthesize", 99)
     with pytest.raises(UserError, match="asks for version 1"):
         read_recipe(path)

@@ -1,160 +1,144 @@
-"""One living driver, and nothing left of dead ones. What needs a Slurm is in tests/slurm/test_rounds.py."""
+"""What the rules ask of a run: targets, inputs and options, without a Snakemake that runs."""
 
-import asyncio
-import base64
-import os
-import subprocess
-import sys
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+import re
+from types import SimpleNamespace
 
 import pytest
-from checkouts import checkout, configure, snakemake
+from places import ROOT
 
-from hawp_core.errors import UserError
-from hawp_core.workflow import snakemake as driver
+from hawp_core.workflow import paths
+from hawp_core.workflow.chain import Chain, report_recipe
+from hawp_core.workflow.planning import plan_run
+from hawp_core.workflow.recipe import KEY_LENGTH, Recipe
+from hawp_core.workflow.snakemake import (
+    Run,
+    drawn_shards,
+    export_options,
+    growing,
+    labelled_shards,
+    place,
+    recipe_of,
+    reported,
+    rounds_on_the_command_line,
+    training_options,
+)
 
-CLAIM = """
-import sys
-from pathlib import Path
-from hawp_core.workflow.snakemake import claim
-print(claim(Path(".snakemake")), flush=True)
-sys.stdin.read()
-"""
+PATTERN = re.compile(r'"((?:data-ssl|exp-ssl|recipes|logs|reports)/[^"]*)"')
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """A working folder in which a driver has set Snakemake's lock."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / ".snakemake" / "locks").mkdir(parents=True)
-    (tmp_path / ".snakemake" / "locks" / "0.input.lock").write_text("data.yaml\n")
-    return tmp_path
+def settings(tiny, photographs) -> dict:
+    """Settings of the tiny run on six photographs."""
+    tiny["photographs"]["folder"] = str(photographs)
+    return tiny
 
 
 @pytest.fixture
-def start(folder):
-    """Start drivers, each of which says what it has cleared and then lives on."""
-    started = []
-
-    def start_one() -> tuple[subprocess.Popen, str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", CLAIM], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        return process, process.stdout.readline().strip()
-
-    yield start_one
-    for process in started:
-        process.kill()
-        process.communicate()
+def chain(settings, workplace) -> Chain:
+    """The written plan of one real round."""
+    recipe_of.cache_clear()
+    return plan_run(settings, 1, write=True)
 
 
-def locks(folder: Path) -> list[str]:
-    return [path.name for path in (folder / ".snakemake" / "locks").iterdir()]
+def driver(**changes) -> SimpleNamespace:
+    """What a Snakefile sees as `workflow`."""
+    given = {"configfiles": [], "is_main_process": True, "cores": 3, "execute": lambda **_: None}
+    return SimpleNamespace(**{**given, **changes})
 
 
-def set_lock(folder: Path) -> None:
-    (folder / ".snakemake" / "locks" / "0.output.lock").write_text("model.pth\n")
+def wildcards(recipe: Recipe) -> SimpleNamespace:
+    return SimpleNamespace(name=recipe.name, key=recipe.key)
 
 
-def test_the_lock_of_a_killed_driver_is_removed(folder, start):
-    first, _ = start()
-    set_lock(folder)
-    first.kill()
-    first.wait()
-    _, said = start()
-    assert said == "['its lock is removed']"
-    assert locks(folder) == []
+def test_a_driver_plans_as_many_rounds_as_its_command_line_names(settings, workplace):
+    run = Run(driver(), settings, ["--profile", "slurm", "rounds=3"])
+    assert run.most_rounds == 3 and len(run.chain.rounds) == 4
+    assert all(recipe.file.is_file() for recipe in run.chain.recipes)
+    assert Run(driver(), settings, ["rounds=3x", "all"]).most_rounds == settings["rounds"]
+    assert rounds_on_the_command_line(["rounds=2", "-n", "rounds=5"]) == [2, 5]
 
 
-def test_the_lock_of_a_living_driver_stays(folder, start):
-    start()
-    set_lock(folder)
-    _, said = start()
-    assert said == "[]"
-    assert locks(folder) == ["0.output.lock"]
+def test_the_process_of_a_job_plans_nothing_and_writes_nothing(settings, workplace):
+    run = Run(driver(is_main_process=False), settings, ["rounds=3"])
+    assert run.chain is None and run.targets(3, ["rounds"]) == []
+    assert not (workplace / "recipes").exists()
 
 
-def test_a_driver_that_came_second_is_respected_when_the_first_has_ended(folder, start):
-    first, _ = start()
-    start()
-    set_lock(folder)
-    first.kill()
-    first.wait()
-    _, said = start()
-    assert said == "[]"
-    assert locks(folder) == ["0.output.lock"]
+def test_targets_are_what_the_asked_rounds_leave(settings, workplace):
+    run = Run(driver(), settings, [])
+    first = run.chain.rounds[0]
+    report = report_recipe(run.chain, 0)
+    assert run.targets(0, ["rounds", "chain"]) == [
+        str(paths.trained_model(first.train)), str(paths.data_config(first.export)),
+        str(paths.evaluation_file(first.evaluate)),
+        f"reports/tiny/{report.key}/rounds.html", f"reports/tiny/{report.key}/chain.html",
+    ]  # fmt: skip
+    assert report.file.is_file()
+    assert len(run.targets(None, [])) == 3 * (settings["rounds"] + 1)
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
-        driver.claim(tmp_path / "file" / ".snakemake")
+def test_a_mistake_in_the_settings_is_one_sentence_and_ends_the_driver(workplace, capsys):
+    with pytest.raises(SystemExit) as ended:
+        Run(driver(configfiles=["mine.yaml"]), {"rounds": -1}, [])
+    printed = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert printed.startswith("hawp-rounds: mine.yaml: rounds") and printed.count("\n") == 1
 
 
-def test_every_end_is_one_that_the_plugin_knows():
-    said = {"1": "PREEMPTED", "2": "NODE_FAIL", "3": "CANCELLED by 1000", "4": "PENDING", "5": "COMPLETED", "6": ""}
-
-    async def query_job_status(command, logger):
-        return (said, 0.1) if command == "squeue" else (None, None)
-
-    plugin = ModuleType("plugin")
-    plugin.query_job_status = query_job_status
-    driver.understand_every_end(plugin)
-    found, seconds = asyncio.run(plugin.query_job_status("squeue", None))
-    assert found == {"1": "CANCELLED", "2": "FAILED", "3": "CANCELLED", "4": "PENDING", "5": "COMPLETED", "6": ""}
-    assert seconds == 0.1
-    assert asyncio.run(plugin.query_job_status("sacct", None)) == (None, None)
+def test_an_altered_recipe_is_one_sentence_and_ends_the_job(chain, capsys):
+    file = chain.rounds[0].train.file
+    file.write_text(file.read_text().replace("-round0", "-round9"))
+    with pytest.raises(SystemExit):
+        training_options(wildcards(chain.rounds[0].train))
+    assert str(file) in capsys.readouterr().err
 
 
-def test_without_the_plugin_nothing_happens(monkeypatch):
-    monkeypatch.delitem(sys.modules, "snakemake_executor_plugin_slurm", raising=False)
-    driver.understand_every_end()
-    driver.understand_every_end(ModuleType("another version"))
+def test_inputs_are_what_the_recipe_of_the_job_says(chain):
+    first, second = chain.rounds
+    assert place("train", "start")(wildcards(first.train)) == []
+    assert place("train", "start")(wildcards(second.train)) in ([], str(paths.trained_model(first.train)))
+    assert place("train", "data")(wildcards(second.train)) == str(paths.data_config(first.export))
+    assert len(labelled_shards(wildcards(first.export))) == first.export.places["shards"]
+    assert len(drawn_shards(wildcards(chain.shapes))) == sum(chain.shapes.places["shards"].values())
+    report = report_recipe(chain, 1)
+    report.write()
+    assert reported(wildcards(report)) == [str(paths.artifact(recipe)) for recipe in chain.recipes]
 
 
-def test_the_plugin_still_asks_for_states_by_that_name():
-    plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
-    assert asyncio.iscoroutinefunction(plugin.query_job_status)
-    assert "query_job_status" in plugin.Executor.check_active_jobs.__code__.co_names
+def test_options_repeat_the_recipe(chain):
+    first = chain.rounds[0]
+    stage = first.train.settings["train"]["synthetic"]
+    assert f"--epochs {stage['epochs']} --batch-size {stage['batch_size']}" in training_options(wildcards(first.train))
+    model = paths.trained_model(first.train)
+    assert f"--workdir {model.parent} --epoch {stage['epochs']}" in export_options(wildcards(first.export))
 
 
-def test_the_executor_is_known_before_the_work_begins():
-    order = []
-    execute = driver.before_execution(
-        lambda **settings: order.append(settings) or "done", lambda plugin, settings: order.append((plugin, settings))
-    )
-    plugin, settings = SimpleNamespace(), SimpleNamespace()
-    assert execute(executor_plugin=plugin, executor_settings=settings, scheduler_plugin=1) == "done"
-    assert order[0] == (plugin, settings)
-    assert order[1] == {"executor_plugin": plugin, "executor_settings": settings, "scheduler_plugin": 1}
+def test_a_job_has_more_time_at_each_attempt_and_all_cores(settings, workplace):
+    assert [growing(60)(None, attempt) for attempt in (1, 2, 3)] == [60, 120, 180]
+    assert Run(driver(), settings, []).cores == settings["compute"]["threads"] or 3
 
 
-def test_a_dry_run_touches_neither_lock_nor_jobs(tmp_path, photographs):
-    folder = checkout(tmp_path / "run")
-    configure(folder, photographs)
-    (folder / ".snakemake" / "locks").mkdir(parents=True)
-    set_lock(folder)
-    for words in (["-n"], ["-nq"]):
-        run = snakemake(folder, "rounds=0", *words)
-        assert run.returncode == 0, run.stderr
-        assert "the last run was killed" not in run.stderr
-        assert locks(folder) == ["0.output.lock"]
-        assert not os.path.exists(folder / ".snakemake" / "driver.lock")
+def test_the_rules_write_where_the_paths_say(chain):
+    """Rules name files by patterns: every file of `paths` matches one, and every pattern finds a file."""
+    texts = (file.read_text().replace("{{", "{").replace("}}", "}") for file in (ROOT / "rules").glob("*.smk"))
+    patterns = {found for text in texts for found in PATTERN.findall(text) if not found.startswith("logs/")}
+    first = chain.rounds[0]
+    report = report_recipe(chain, 1)
+    labels = paths.data_config(first.export)
+    files = [
+        *(recipe.file for recipe in (*chain.recipes, report)), *(paths.artifact(recipe) for recipe in chain.recipes),
+        *(path for files in paths.shape_shards(chain.shapes).values() for path in files),
+        *paths.label_shards(first.export), labels, labels.with_suffix(".log"),
+        paths.report_folder(report) / "rounds.html",
+    ]  # fmt: skip
+    unmatched = {pattern for pattern in patterns if not any(_regex(pattern).fullmatch(str(file)) for file in files)}
+    assert not unmatched
+    assert not [str(file) for file in files if not any(_regex(p).fullmatch(str(file)) for p in patterns)]
 
 
-def test_what_a_killed_driver_left_unfinished_is_removed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    long = "data-ssl/" + "n" * 200 + "/a.h5"
-    for name in ("data-ssl/b c.h5", long):
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_text("half noted")
-        encoded = base64.urlsafe_b64encode(name.encode()).decode()
-        parts = [encoded[i : i + 254] for i in range(0, len(encoded), 254)]
-        marker = Path(".snakemake/incomplete", *(f"@{part}" for part in parts[:-1]), parts[-1])
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text("{}")
-    Path("data-ssl/other.h5").write_text("finished")
-    driver.claim(Path(".snakemake"))
-    assert [path.name for path in Path("data-ssl").rglob("*.h5")] == ["other.h5"]
+def _regex(pattern: str) -> re.Pattern:
+    """A rule's pattern as a regular expression, wildcards as in rules/common.smk."""
+    kinds = {"key": rf"[0-9a-f]{{{KEY_LENGTH}}}", "model": rf"[0-9a-f]{{{KEY_LENGTH}}}", "split": "train|validation"}
+    kinds |= dict.fromkeys(("epoch", "shard", "of"), r"\d{5,}")
+    parts = re.split(r"\{(\w+)\}", pattern)
+    return re.compile("".join(f"(?:{kinds.get(p, r'[^/]+')})" if i % 2 else re.escape(p) for i, p in enumerate(parts)))

@@ -14,6 +14,7 @@ import numpy as np
 from hawp_core.data.label_file import write_labels
 from hawp_core.data.shapes import boards, figures
 from hawp_core.data.shapes.canvas import SEEN, UNSEEN, Drawn, background, seen_shares, soften
+from hawp_core.data.shapes.primitives import PRIMITIVES, WITHOUT_LINES
 from hawp_core.geometry.homography import clip_lines
 from hawp_core.geometry.wireframe import Wireframe
 
@@ -38,9 +39,6 @@ _PAINTERS: dict[str, Painter] = {
     "cube": figures.draw_cube,
     "gaussian_noise": figures.draw_noise,
 }
-# The order is part of every image's key and of the shards' order.
-PRIMITIVES = tuple(_PAINTERS)
-WITHOUT_LINES = ("gaussian_noise",)
 
 
 def draw(

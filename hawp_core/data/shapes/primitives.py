@@ -1,0 +1,10 @@
+"""Names of the primitives, and how many images they make. Light, for who plans: drawing them needs OpenCV."""
+
+# The order is part of every image's key and of the shards' order.
+PRIMITIVES = ("checkerboard", "lines", "polygon", "multiple_polygons", "star", "stripes", "cube", "gaussian_noise")
+WITHOUT_LINES = ("gaussian_noise",)
+
+
+def image_count(of_each: int) -> int:
+    """Images of a split that holds `of_each` of every primitive."""
+    return len(PRIMITIVES) * of_each

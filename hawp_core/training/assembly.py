@@ -1,0 +1,121 @@
+"""A trainer put together from settings: network, data, augmentation, schedule."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hawp_core.data.augmentation import REAL, SYNTHETIC
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.loader import Loader
+from hawp_core.data.photographs.dataset import PhotographSet
+from hawp_core.data.shapes.dataset import ShapeSet
+from hawp_core.errors import UserError
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.checkpoint import load_checkpoint
+from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.signals import StopRequest
+from hawp_core.training import distributed
+from hawp_core.training.place import TrainingPlace
+from hawp_core.training.schedule import Schedule
+from hawp_core.training.trainer import Trainer
+
+AUGMENTATIONS = {"none": None, "mild": REAL, "strong": SYNTHETIC}
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a training is carried out; none of it changes its result.
+
+    Attributes:
+        device, precision: of the arithmetic.
+        workers: processes that load and augment, for each device.
+        save_seconds: between resumable states.
+        compiled: fuse the network's operations; on one device only.
+    """
+
+    device: torch.device
+    precision: torch.dtype
+    workers: int
+    save_seconds: float
+    compiled: bool
+
+
+def make_trainer(
+    settings: dict,
+    section: str,
+    dataset: ShapeSet | PhotographSet,
+    validation: ShapeSet,
+    place: TrainingPlace,
+    *,
+    recipe: dict,
+    start: Path | None,
+    work: Work,
+    stop: StopRequest,
+) -> Trainer:
+    """The trainer of this process.
+
+    Args:
+        settings: complete settings.
+        section: `synthetic` or `real`.
+        recipe: what the model's file will say of how it was made.
+        start: a model to begin from; new weights where None.
+
+    Raises:
+        UserError: `start` cannot be read, or is of another architecture.
+    """
+    architecture = Architecture.from_dict(settings["model"])
+    schedule = Schedule.from_settings(settings, section)
+    torch.manual_seed(schedule.seed)
+    if start:
+        network, _ = load_checkpoint(start, work.device, expect=architecture)
+    else:
+        network = WireframeNetwork(architecture).to(work.device)
+    loader = Loader(
+        dataset,
+        schedule.batch_size,
+        AUGMENTATIONS[settings["train"][section]["augment"]],
+        seed=schedule.seed,
+        workers=work.workers,
+        rank=distributed.rank(),
+        world=distributed.world(),
+        pin_memory=work.device.type == "cuda",
+    )
+    return Trainer(
+        network,
+        loader,
+        validation,
+        schedule,
+        place,
+        recipe=recipe,
+        precision=work.precision,
+        save_seconds=work.save_seconds,
+        stop=stop,
+        compiled=work.compiled and distributed.world() == 1,
+    )
+
+
+def labelled_photographs(
+    labels_file: str, export: str, folder: str, size: int, flips: int, cache: Path
+) -> PhotographSet:
+    """Photographs with the labels of an export.
+
+    Args:
+        labels_file: the labels.
+        export: key of the export that must have made them.
+        size: side of the network's input, pixels.
+        flips: mirrorings of each photograph in an epoch.
+        cache: where the resized photographs are kept.
+
+    Raises:
+        UserError: the labels are another export's, or photographs cannot be read.
+    """
+    labels = LabelFile(labels_file)
+    if labels.about.get("export") != export:
+        raise UserError(
+            f"{labels_file} holds the labels of {labels.about.get('export')}, and its data config promises {export}: "
+            "run the export again."
+        )
+    # The others find the cache that the main process makes.
+    with distributed.main_first():
+        return PhotographSet(folder, labels, size, flips, cache=cache)

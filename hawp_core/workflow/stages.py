@@ -1,0 +1,94 @@
+"""What each stage depends on: one builder of its recipe, for the planned chain and for a command given by hand.
+
+Whatever of the settings is not picked here is `places` or `compute`, and changes no address.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hawp_core.data.shapes.primitives import image_count
+from hawp_core.runtime.files import sha256
+from hawp_core.workflow.recipe import KEY_LENGTH, SHAPES_NAME, Recipe
+from hawp_core.workflow.settings import without_later_defaults
+from hawp_core.workflow.sharding import shard_count
+
+SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from.
+
+    Attributes:
+        key: of the training that made it; of an imported model, the digest of its file.
+        name: folder of its round.
+        epoch: how many epochs it was trained for.
+        shapes: data config of the shapes that it was validated on; None for an imported model.
+    """
+
+    key: str
+    name: str
+    epoch: int
+    shapes: str | None
+
+    @classmethod
+    def of(cls, info: dict, model: Path) -> "Origin":
+        """The origin of a model's file, from what `load_checkpoint` tells of it."""
+        made = info["recipe"]
+        key = made.get("key") or sha256(model)[:KEY_LENGTH]
+        return cls(key, made.get("name") or model.stem, info["epoch"], made.get("shapes"))
+
+
+def pick(settings: dict, *paths: str) -> dict:
+    """A copy of the part of nested `settings` that dotted `paths` name, in the same nesting, as it enters an address."""
+    picked: dict = {}
+    for path in paths:
+        *parents, last = path.split(".")
+        source, target = settings, picked
+        for parent in parents:
+            source, target = source[parent], target.setdefault(parent, {})
+        target[last] = source[last]
+    return without_later_defaults(picked)
+
+
+def shape_images(settings: dict) -> dict[str, int]:
+    """Split -> how many synthetic images it holds."""
+    return {split: image_count(settings["shapes"][split]) for split in SPLITS}
+
+
+def synthesize_recipe(settings: dict) -> Recipe:
+    """The synthetic shapes."""
+    size = settings["compute"]["shape_shard_size"]
+    counts = {split: shard_count(images, size) for split, images in shape_images(settings).items()}
+    chosen = pick(settings, "seed", "shapes", "model.image_size")
+    return Recipe("synthesize", chosen, {}, SHAPES_NAME, {"shards": counts, "shard_size": size})
+
+
+def train_recipe(
+    settings: dict, section: str, name: str, *, data: str, shapes: str, start: str | None, places: dict
+) -> Recipe:
+    """A training.
+
+    Args:
+        section: `synthetic` or `real`, what it learns from.
+        name: of its round's folder.
+        data, shapes, start: keys of what it learns from, is validated on, and begins from (None: new weights).
+        places: where these lie.
+    """
+    chosen = pick(
+        settings, "seed", "model", "train.weight_decay", "train.clip_norm", "train.losses", f"train.{section}"
+    )
+    return Recipe("train", chosen, {"data": data, "shapes": shapes, "start": start}, name, places)
+
+
+def export_recipe(settings: dict, origin: Origin, photographs: str, places: dict) -> Recipe:
+    """The labelling of the photographs with this fingerprint by the model of `origin`."""
+    inputs = {"model": origin.key, "photographs": photographs}
+    places = {**places, "epoch": origin.epoch, "shapes": origin.shapes}
+    return Recipe("export", pick(settings, "seed", "export"), inputs, origin.name, places)
+
+
+def evaluate_recipe(settings: dict, origin: Origin, photographs: str, shapes: str | None, places: dict) -> Recipe:
+    """The measurement of the model of `origin` on photographs, and on the shapes with the key `shapes`."""
+    inputs = {"model": origin.key, "photographs": photographs, "shapes": shapes}
+    return Recipe("evaluate", pick(settings, "seed", "evaluate"), inputs, origin.name, places)
