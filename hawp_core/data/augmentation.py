@@ -126,6 +126,21 @@ def transform_wireframe(
     return ends[first].astype(np.float32), edges.astype(np.int32)
 
 
+def cut_out(
+    rng: np.random.Generator, image: np.ndarray, wireframe: Wireframe, side: int
+) -> tuple[np.ndarray, Wireframe]:
+    """A square piece of an image at a random place, with what of its wireframe lies there.
+
+    Args:
+        image: (S, S) grey.
+        side: of the piece, pixels, at most S.
+    """
+    x, y = rng.integers(0, len(image) - side + 1, 2)
+    shift = np.array([[1.0, 0.0, -x], [0.0, 1.0, -y], [0.0, 0.0, 1.0]])
+    junctions, edges = transform_wireframe(wireframe, shift, side)
+    return image[y : y + side, x : x + side], Wireframe(junctions, edges, np.ones(len(edges)), side, side)
+
+
 def line_heatmap(lines: np.ndarray, size: int) -> np.ndarray:
     """(S, S) uint8: 1 on the pixels of lines (M, 4), one pixel wide and without gaps.
 

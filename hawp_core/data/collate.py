@@ -12,7 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hawp_core.data.augmentation import Augmentation, augment_images, line_heatmap, sample_geometry, transform_wireframe
+from hawp_core.data.augmentation import (
+    Augmentation,
+    augment_images,
+    cut_out,
+    line_heatmap,
+    sample_geometry,
+    transform_wireframe,
+)
 from hawp_core.data.batch import WHOLE, Batch, Share
 from hawp_core.data.photometry import Photometry, sample_photometry
 from hawp_core.data.samples import SampleSet
@@ -33,15 +40,20 @@ class Prepared(NamedTuple):
     name: str
 
 
-def prepare(dataset: SampleSet, augmentation: Augmentation | None, key: Sequence[int], index: int) -> Prepared:
-    """Read sample `index` and draw its augmentation from `key` and the index."""
+def prepare(
+    dataset: SampleSet, augmentation: Augmentation | None, key: Sequence[int], index: int, crop: int = 0
+) -> Prepared:
+    """Read sample `index`, cut a piece of side `crop` out (0: take all), and draw its augmentation, from `key` and the index."""
     image, wireframe, flip, name = dataset.item(index)
     rng = np.random.default_rng([SAMPLE_KEY, *key, index])
-    homography = sample_geometry(rng, augmentation, dataset.size, flip)
+    size = min(crop, dataset.size) or dataset.size
+    if size < dataset.size:
+        image, wireframe = cut_out(rng, image, wireframe, size)
+    homography = sample_geometry(rng, augmentation, size, flip)
     photometric = None if augmentation is None else augmentation.photometric
-    photometry = None if photometric is None else sample_photometry(rng, photometric, dataset.size)
-    junctions, edges = transform_wireframe(wireframe, homography, dataset.size)
-    heatmap = line_heatmap(junctions[edges], dataset.size)
+    photometry = None if photometric is None else sample_photometry(rng, photometric, size)
+    junctions, edges = transform_wireframe(wireframe, homography, size)
+    heatmap = line_heatmap(junctions[edges], size)
     return Prepared(image, homography, photometry, junctions, edges, heatmap, name)
 
 

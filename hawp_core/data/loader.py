@@ -28,6 +28,7 @@ class Loader:
     Args:
         batch_size: images in a batch, over all processes together.
         augmentation: what is done to the images, or None.
+        crop: side of the piece that an epoch takes of each image, pixels; 0 takes all of it.
         workers: processes that read and prepare; 0 does it in this one.
         rank, world: this process among those that train together; it gets its share of every batch.
         training: samples come in a new order each epoch, and a last batch of a single sample, which batch
@@ -46,6 +47,7 @@ class Loader:
         batch_size: int,
         augmentation: Augmentation | None = None,
         *,
+        crop: int = 0,
         seed: int = 0,
         workers: int = 0,
         rank: int = 0,
@@ -62,7 +64,7 @@ class Loader:
         self.rank, self.world = rank, world
         self._schedule = _Schedule()
         self._loader = DataLoader(
-            _Keyed(dataset, augmentation, seed),
+            _Keyed(dataset, augmentation, seed, crop),
             batch_sampler=self._schedule,
             num_workers=workers,
             collate_fn=_Collate(0.0 if augmentation is None else augmentation.margin),
@@ -122,8 +124,8 @@ class _Schedule:
 class _Keyed:
     """The data set as PyTorch's loader sees it: prepared samples by (epoch, index)."""
 
-    def __init__(self, dataset: SampleSet, augmentation: Augmentation | None, seed: int) -> None:
-        self._dataset, self._augmentation, self._seed = dataset, augmentation, seed
+    def __init__(self, dataset: SampleSet, augmentation: Augmentation | None, seed: int, crop: int) -> None:
+        self._dataset, self._augmentation, self._seed, self._crop = dataset, augmentation, seed, crop
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -131,7 +133,7 @@ class _Keyed:
     def __getitem__(self, key: tuple[int, int]) -> Prepared | UserError:
         epoch, index = key
         try:
-            return prepare(self._dataset, self._augmentation, (self._seed, epoch), index)
+            return prepare(self._dataset, self._augmentation, (self._seed, epoch), index, self._crop)
         except UserError as error:
             return error
 

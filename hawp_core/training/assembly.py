@@ -75,6 +75,7 @@ def make_trainer(
         dataset,
         schedule.batch_size,
         AUGMENTATIONS[settings["train"][section]["augment"]],
+        crop=settings["train"][section]["crop"],
         seed=schedule.seed,
         workers=work.workers,
         rank=distributed.rank(),

@@ -1,6 +1,9 @@
 """How long and how fast to train, from the settings."""
 
+import math
 from dataclasses import dataclass
+
+LEAST_SHARE = 0.01  # of the learning rate, at the end of a cosine
 
 
 @dataclass(frozen=True)
@@ -12,8 +15,11 @@ class Schedule:
     base_lr: float
     steps: tuple[int, ...]
     gamma: float
+    decay: str
+    warmup: int
     weight_decay: float
     clip_norm: float
+    average: float
     weights: dict[str, float]
     seed: int
 
@@ -23,9 +29,15 @@ class Schedule:
         train, stage = settings["train"], settings["train"][section]
         return cls(
             stage["epochs"], stage["batch_size"], stage["base_lr"], tuple(stage["steps"]), stage["gamma"],
-            train["weight_decay"], train["clip_norm"], train["losses"], settings["seed"],
+            stage["decay"], stage["warmup"], train["weight_decay"], train["clip_norm"], train["average"],
+            train["losses"], settings["seed"],
         )  # fmt: skip
 
-    def rate(self, epoch: int) -> float:
-        """Learning rate in `epoch`, counted from 0."""
-        return self.base_lr * self.gamma ** sum(epoch >= step for step in self.steps)
+    def rate(self, step: int, steps_per_epoch: int) -> float:
+        """Learning rate of a step, counted from 0 through all epochs."""
+        begun = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        if self.decay == "cosine":
+            done = step / (self.epochs * steps_per_epoch)
+            return self.base_lr * begun * (LEAST_SHARE + (1 - LEAST_SHARE) * (1 + math.cos(math.pi * done)) / 2)
+        epoch = step // steps_per_epoch
+        return self.base_lr * begun * self.gamma ** sum(epoch >= fall for fall in self.steps)

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from hawp_core.data.batch import Batch
@@ -129,6 +130,12 @@ class Trainer:
             amsgrad=True,
             fused=self.device.type == "cuda",
         )
+        # Measured and kept instead of the last weights, which the last batches still shake.
+        self.average = (
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(schedule.average), use_buffers=True)
+            if schedule.average
+            else None
+        )
         self.at = Progress()
         self.history = History(place.metrics_file)
 
@@ -149,10 +156,10 @@ class Trainer:
         with self._progress_bar() as shown:
             saved = time.monotonic()
             while self.at.epoch < self.schedule.epochs:
-                self._set_rate()
                 self.network.train()
                 window = Window()
                 for raw in self.data.epoch(self.at.epoch, start_batch=self.at.batch):
+                    self._set_rate()
                     batch = raw.to_batch(self.device)
                     window.loaded()
                     window.add(self.step(batch), batch.names, batch.share.images)
@@ -180,7 +187,7 @@ class Trainer:
                 self.at.batch = 0
                 last = self._validate()
         distributed.on_main(
-            lambda: save_checkpoint(self.place.kept_model, self.network, epoch=self.schedule.epochs, recipe=self.recipe)
+            lambda: save_checkpoint(self.place.kept_model, self.result, epoch=self.schedule.epochs, recipe=self.recipe)
         )
         return last
 
@@ -194,16 +201,24 @@ class Trainer:
             return tqdm(disable=True)
         return bar(f"train {self.place.folder.parent.name}", self.steps, "step", self.at.step)
 
+    @property
+    def result(self) -> WireframeNetwork:
+        """The network that is measured and kept: the moving average of the weights where the schedule asks for one."""
+        return self.network if self.average is None else self.average.module
+
+    def _rate(self, step: int) -> float:
+        return self.schedule.rate(step, self.data.batches_per_epoch)
+
     def _set_rate(self) -> None:
         for group in self.optimiser.param_groups:
-            group["lr"] = self.schedule.rate(self.at.epoch)
+            group["lr"] = self._rate(self.at.step)
 
     def _note(self, window: Window) -> dict:
         """Write the metrics of the last steps."""
         row = window.row() | {
             "epoch": self.at.epoch + 1,
             "step": self.at.step,
-            "lr": self.schedule.rate(self.at.epoch),
+            "lr": self._rate(self.at.step - 1),
         }
         self._write_row(row)
         return row
@@ -220,6 +235,8 @@ class Trainer:
         if self.schedule.clip_norm:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm)
         self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
         return distributed.total(
             {name: value.detach() * (own / images) for name, value in (found | {"loss": total}).items()}
         )
@@ -227,7 +244,7 @@ class Trainer:
     @torch.no_grad()
     def _validate(self) -> dict:
         """Measure on the held-out shapes: structural AP at 10 and junction recall."""
-        row = distributed.on_main(lambda: asdict(measure_on_shapes(self.network, self.validation)))
+        row = distributed.on_main(lambda: asdict(measure_on_shapes(self.result, self.validation)))
         row |= {"epoch": self.at.epoch, "step": self.at.step}
         self._write_row(row)
         log.info(
@@ -248,6 +265,8 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
+        if self.average is not None:
+            state["average"] = self.average.state_dict()
         save_state(self.place.state_file, state)
 
     def _resume(self) -> None:
@@ -256,6 +275,8 @@ class Trainer:
         if state is not None:
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
             self.at = Progress(**state["at"])
             log.info("carrying on after step %d (epoch %d)", self.at.step, self.at.epoch + 1)
         if distributed.is_main():

@@ -151,6 +151,13 @@ def _check_together(settings: dict, source: Path | str, *, has_model: bool) -> N
             f"{source}: evaluate.size is {size}, which is no multiple of {multiple} (4 * 2^depth): "
             f"set it to {round(size / multiple) * multiple or multiple}, or to 0, the network's own size."
         )
+    for section in ("synthetic", "real"):
+        crop = settings["train"][section]["crop"]
+        if crop % multiple or crop > model["image_size"]:
+            raise UserError(
+                f"{source}: train.{section}.crop is {crop}: give a multiple of {multiple} (4 * 2^depth) up to model.image_size "
+                f"({model['image_size']}), or 0 for whole images."
+            )
     export = settings["export"]
     looks = export["views"] + export["identity"]
     if export["labels"] == "heatmap" and looks < export["min_counts"]:

@@ -76,7 +76,14 @@ def train_recipe(
         places: where these lie.
     """
     chosen = pick(
-        settings, "seed", "model", "train.weight_decay", "train.clip_norm", "train.losses", f"train.{section}"
+        settings,
+        "seed",
+        "model",
+        "train.weight_decay",
+        "train.clip_norm",
+        "train.average",
+        "train.losses",
+        f"train.{section}",
     )
     return Recipe("train", chosen, {"data": data, "shapes": shapes, "start": start}, name, places)
 

@@ -225,6 +225,33 @@ def test_flipped_photographs_are_flipped_without_augmentation(folder):
     np.testing.assert_allclose(batch.junctions[1, 0, 0], SIZE - 1 - batch.junctions[0, 0, 0], atol=1e-4)
 
 
+def test_a_piece_of_an_image_comes_with_what_of_its_lines_lies_there(shapes):
+    """Pixels and labels of a piece are those of the whole image at one common shift, another one in each epoch."""
+    epochs = [samples_of(Loader(shapes, 4, crop=48, training=False).epoch(epoch)) for epoch in range(3)]
+    shifts = set()
+    for found in epochs:
+        for index in range(13):
+            sample = shapes.item(index)
+            image, junctions, edges, _, _ = found[sample.name]
+            piece = (image[0] * 255).round().byte().numpy()
+            places = [(x, y) for y in range(17) for x in range(17)
+                      if np.array_equal(sample.image[y : y + 48, x : x + 48], piece)]  # fmt: skip
+            assert len(places) == 1
+            shifts.add((index, *places[0]))
+            moved = sample.wireframe.lines - np.tile(places[0], 2)
+            for line in junctions[edges].reshape(-1, 4).numpy():
+                assert (line >= 0).all() and (line <= 47).all()
+                # Both ends lie on one of the whole image's lines.
+                normals = (
+                    (moved[:, 2:] - moved[:, :2])
+                    @ [[0, 1], [-1, 0]]
+                    / np.hypot(*(moved[:, 2:] - moved[:, :2]).T)[:, None]
+                )
+                offsets = abs(np.einsum("mk,mek->me", normals, line.reshape(1, 2, 2) - moved[:, None, :2])).max(1)
+                assert min(offsets) < 1e-3
+    assert len(shifts) > 30
+
+
 @pytest.mark.parametrize("augmentation", [SYNTHETIC, REAL])
 def test_workers_batch_size_and_processes_do_not_change_a_sample(shapes, augmentation):
     alone = samples_of(Loader(shapes, 13, augmentation, seed=5).epoch(2))

@@ -174,8 +174,64 @@ def test_two_trainings_of_one_address_do_not_write_together(hawp, shapes, monkey
 
 def test_the_schedule_falls_after_its_steps(tiny):
     schedule = Schedule.from_settings(tiny, "synthetic")
-    assert [schedule.rate(epoch) for epoch in range(2)] == [0.001, pytest.approx(0.0001)]
+    assert [schedule.rate(step, 4) for step in (0, 3, 4, 7)] == [0.001, 0.001, *[pytest.approx(0.0001)] * 2]
     assert epochs(plan(tiny, "f" * 16, {}, 0).rounds[0].train) == schedule.epochs
+
+
+def test_a_cosine_begins_at_the_rate_and_ends_at_a_hundredth_of_it(tiny):
+    tiny["train"]["synthetic"] |= {"decay": "cosine", "epochs": 10}
+    schedule = Schedule.from_settings(tiny, "synthetic")
+    rates = [schedule.rate(step, 100) for step in range(1000)]
+    assert rates[0] == 0.001 and rates == sorted(rates, reverse=True)
+    assert rates[500] == pytest.approx(0.505 * 0.001) and rates[-1] == pytest.approx(0.01 * 0.001, rel=0.01)
+
+
+def test_a_warm_up_rises_step_by_step(tiny):
+    tiny["train"]["synthetic"]["warmup"] = 4
+    schedule = Schedule.from_settings(tiny, "synthetic")
+    assert [schedule.rate(step, 4) for step in range(4)] == pytest.approx([0.00025, 0.0005, 0.00075, 0.001])
+    assert schedule.rate(4, 4) == pytest.approx(0.0001)
+
+
+@pytest.fixture
+def modern(tmp_path, tiny) -> Path:
+    """The tiny recipe with pieces of images, a cosine, and an average of the weights."""
+    tiny["train"]["synthetic"] |= {"decay": "cosine", "warmup": 2, "crop": 32}
+    tiny["train"]["average"] = 0.9
+    path = tmp_path / "modern.yaml"
+    path.write_text(yaml.safe_dump(tiny))
+    return path
+
+
+def test_the_average_of_the_weights_is_kept_and_survives_a_stop(hawp, shapes, modern, monkeypatch):
+    """What is kept lies between the first weights and the last, and is the same whether or not the training was stopped."""
+    last: dict[str, torch.Tensor] = {}
+    step = Trainer.step
+
+    def noted(self, batch):
+        if self.at.step == 4 and self.place.folder.parent.name == "cut":
+            os.kill(os.getpid(), signal.SIGUSR1)
+        found = step(self, batch)
+        last.update({name: value.clone() for name, value in self.network.state_dict().items()})
+        return found
+
+    monkeypatch.setattr(Trainer, "step", noted)
+    options = ("--modelcfg", modern)
+    code, printed, whole = train(hawp, shapes, "whole", *options)
+    assert code == 0, printed
+    kept = weights(whole)
+    changed = [name for name in kept if kept[name].is_floating_point() and not torch.equal(kept[name], last[name])]
+    assert len(changed) > len(kept) / 2
+    assert train(hawp, shapes, "cut", *options)[0] == 75
+    code, printed, cut = train(hawp, shapes, "cut", *options)
+    assert code == 0, printed
+    assert all(torch.equal(kept[name], weights(cut)[name]) for name in kept)
+
+
+def test_a_piece_that_the_network_cannot_take_is_named(hawp, shapes, modern):
+    modern.write_text(modern.read_text().replace("crop: 32", "crop: 33"))
+    code, printed, _ = train(hawp, shapes, "x", "--modelcfg", modern)
+    assert code == 2 and "train.synthetic.crop is 33: give a multiple of 16" in printed
 
 
 def test_a_compiled_training_carries_on_where_it_was_stopped(hawp, shapes, monkeypatch):
