@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.report.rounds import finished, planned
     from hawp_core.report.table import as_text, rows
+    from hawp_core.report.verdicts import verdicts
     from hawp_core.runtime.progress import log
     from hawp_core.workflow.paths import artifact
     from hawp_core.workflow.planning import plan_run
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace) -> None:
             )
     table = rows(rounds)
     print(as_text(table))
+    for sentence in verdicts(rounds):
+        print(sentence)
     log.info("last model:       %s", artifact(rounds[-1].train))
     log.info("last labels:      %s", artifact(rounds[-1].export))
     if not args.table:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
+from hawp_core.evaluation.comparison import DECIDING
 from hawp_core.report.costs import Cost
 from hawp_core.report.rounds import Finished
 from hawp_core.report.table import Row
@@ -48,8 +49,11 @@ METRICS = (
     ("sAP10 on shapes (points)", "sAP10", 1.0),
     ("junction recall on shapes (%)", "junction_recall", 100.0),
     ("lines an image", "lines_per_image", 1.0),
-    ("Rep-5 (structural)", "structural_rep5", 1.0),
-    ("Loc-5 (structural, px)", "structural_loc5", 1.0),
+    ("Rep-5 of all lines", "structural_rep5", 1.0),
+    ("Loc-5 of all lines (px)", "structural_loc5", 1.0),
+    ("Rep-5 at 50 lines", "rep5_at_50", 1.0),
+    ("Rep-5 at 50 lines, one to one", "paired_rep5_at_50", 1.0),
+    ("sAP10 on photographs (points)", "photograph_sAP10", 1.0),
     ("agreement with the round before", "agreement", 1.0),
 )
 VALIDATIONS = (
@@ -142,7 +146,9 @@ def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> 
 def _boxes(each: Finished, taken: dict[str, str]) -> list[list[str]]:
     shapes, measured = each.evaluation.shapes, each.measured()
     lines = each.counts["lines"] / max(1, each.counts["images"])
-    repeated = measured.structural.repeatability if measured else None
+    held = measured.at(DECIDING) if measured else None
+    structural = held.nearest.structural if held else measured.structural if measured else None
+    repeated = structural.repeatability if structural else None
     scores = f"sAP10 {_number(shapes.sAP10 if shapes else None, '.1f') or '?'}, Rep-5 {_number(repeated, '.3f') or 'undefined'}"
     return [
         ["measurement", each.evaluate.key, scores],
@@ -224,11 +230,19 @@ def _curves(title: str, curves: dict[int, list[dict]], panels: Sequence[tuple], 
     )
 
 
-def metrics(table: Sequence[Row]) -> Chart:
-    """Metrics by round; LSD as a dashed line where it was measured."""
+def metrics(table: Sequence[Row], verdicts: Sequence[str] = ()) -> Chart:
+    """Metrics by round; LSD as a dashed line where it was measured.
+
+    Args:
+        verdicts: sentences on the rounds, for the description.
+    """
     *rounds, baseline = table
-    figure, axes = _figure(2, 3, 10.5, 5.8)
-    for (name, key, factor), panel in zip(METRICS, axes, strict=True):
+    panels = [each for each in METRICS if any(getattr(row, each[1]) is not None for row in rounds)] or [*METRICS]
+    columns = -(-len(panels) // 2)
+    figure, axes = _figure(2, columns, 3.5 * columns, 5.8)
+    for spare in axes[len(panels) :]:
+        spare.remove()
+    for (name, key, factor), panel in zip(panels, axes, strict=False):
         points = [(int(row.round), factor * value) for row in rounds if (value := getattr(row, key)) is not None]
         panel.plot(*(zip(*points, strict=True) if points else ((), ())), color=BLUE, marker="o", label="model")
         level = getattr(baseline, key)
@@ -242,16 +256,16 @@ def metrics(table: Sequence[Row]) -> Chart:
         highest = max([y for _, y in points] + [factor * (level or 0)])
         panel.set_ylim(0, 1.15 * highest or 1)
     rows = [
-        [row.round, *(_number(None if (value := getattr(row, key)) is None else f * value) for _, key, f in METRICS)]
+        [row.round, *(_number(None if (value := getattr(row, key)) is None else f * value) for _, key, f in panels)]
         for row in table
     ]
     said = "; ".join(
         f"{name} " + " to ".join(_number(factor * value) for value in dict.fromkeys((known[0], known[-1])))
-        for name, key, factor in METRICS
+        for name, key, factor in panels
         if (known := [value for row in rounds if (value := getattr(row, key)) is not None])
     )
-    about = f"Six panels over rounds. First to last round: {said}."
-    return Chart("Metrics by round, beside LSD", about, figure, ["round", *(name for name, _, _ in METRICS)], rows)
+    about = " ".join([f"{len(panels)} panels over rounds. First to last round: {said}.", *verdicts])
+    return Chart("Metrics by round, beside LSD", about, figure, ["round", *(name for name, _, _ in panels)], rows)
 
 
 def cost(steps: Sequence[Cost]) -> Chart:

@@ -35,12 +35,17 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def sentences(said: Sequence[str]) -> str:
+    """A list of sentences; nothing where there is none."""
+    return f"<ul>{''.join(f'<li>{html.escape(each)}</li>' for each in said)}</ul>" if said else ""
+
+
 def page(title: str, about: str, *parts: str) -> str:
     """A page of its own.
 
     Args:
         about: one paragraph before the parts.
-        parts: markup, from `table`, `drawing` or `picture`.
+        parts: markup, from `table`, `sentences`, `drawing` or `picture`.
     """
     return _PAGE.format(title=html.escape(title), about=html.escape(about), body="\n".join(parts))
 

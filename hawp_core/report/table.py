@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
-from hawp_core.evaluation.results import BASELINE, DetectorRepeatability
+from hawp_core.evaluation.results import BASELINE, MODEL, Evaluation
 from hawp_core.report.rounds import Finished
 
 
@@ -24,6 +24,12 @@ class Row:
         structural_rep5, orthogonal_rep5: in [0, 1]; structural_loc5, orthogonal_loc5: pixels.
         label_lines_per_image: of the round's labels.
         agreement: mean share of lines in common with the labels of the round before.
+        rep5_at_25, rep5_at_50, rep5_at_100: Rep-5 (structural, nearest) of so many of the best lines of each image.
+        loc5_at_50: pixels, of 50 lines.
+        paired_rep5_at_25, ...: the same with lines paired one to one.
+        lsd_rep5_as_many: Rep-5 of as many of LSD's longest lines as `lines_per_image` counts; None in LSD's own row.
+        photograph_sAP5, ... photograph_APH: points, on labelled photographs.
+        size: of the square that photographs were measured at, pixels.
     """
 
     round: str
@@ -41,12 +47,25 @@ class Row:
     label_lines_per_image: float | None = None
     agreement: float | None = None
     train_seconds: float | None = None
+    rep5_at_25: float | None = None
+    rep5_at_50: float | None = None
+    rep5_at_100: float | None = None
+    loc5_at_50: float | None = None
+    paired_rep5_at_25: float | None = None
+    paired_rep5_at_50: float | None = None
+    paired_rep5_at_100: float | None = None
+    lsd_rep5_as_many: float | None = None
+    photograph_sAP5: float | None = None
+    photograph_sAP10: float | None = None
+    photograph_sAP15: float | None = None
+    photograph_APH: float | None = None
+    size: int | None = None
 
 
 def rows(rounds: Sequence[Finished]) -> list[Row]:
     """The table of rounds, one row a round and the last one for LSD."""
     table = [_row(each) for each in rounds]
-    return [*table, _with_repeatability(Row(BASELINE, ""), rounds[-1].measured(BASELINE))]
+    return [*table, _with_photographs(Row(BASELINE, ""), rounds[-1].evaluation, BASELINE)]
 
 
 def _row(each: Finished) -> Row:
@@ -63,19 +82,37 @@ def _row(each: Finished) -> Row:
             row, sAP5=shapes.sAP5, sAP10=shapes.sAP10, sAP15=shapes.sAP15, mAPJ=shapes.mAPJ,
             junction_recall=shapes.junction_recall,
         )  # fmt: skip
-    return _with_repeatability(row, each.measured())
+    row = _with_photographs(row, each.evaluation, MODEL)
+    as_many = baseline.at(None) if (baseline := each.measured(BASELINE)) else None
+    return replace(row, lsd_rep5_as_many=as_many.nearest.structural.repeatability if as_many else None)
 
 
-def _with_repeatability(row: Row, measured: DetectorRepeatability | None) -> Row:
+def _with_photographs(row: Row, evaluation: Evaluation, who: str) -> Row:
+    """The row with what was measured on photographs, of the model or of LSD."""
+    if labelled := evaluation.labelled.get(who):
+        row = replace(
+            row, photograph_sAP5=labelled.sAP5, photograph_sAP10=labelled.sAP10, photograph_sAP15=labelled.sAP15,
+            photograph_APH=labelled.APH,
+        )  # fmt: skip
+    measured = evaluation.repeatability.get(who)
     if measured is None:
         return row
+    at_25, at_50, at_100 = (measured.at(lines) for lines in (25, 50, 100))
     return replace(
         row,
+        size=evaluation.conditions.size if evaluation.conditions else None,
         lines_per_image=measured.lines_per_image,
         structural_rep5=measured.structural.repeatability,
         structural_loc5=measured.structural.localisation,
         orthogonal_rep5=measured.orthogonal.repeatability,
         orthogonal_loc5=measured.orthogonal.localisation,
+        loc5_at_50=at_50.nearest.structural.localisation if at_50 else None,
+        rep5_at_25=at_25.nearest.structural.repeatability if at_25 else None,
+        rep5_at_50=at_50.nearest.structural.repeatability if at_50 else None,
+        rep5_at_100=at_100.nearest.structural.repeatability if at_100 else None,
+        paired_rep5_at_25=at_25.one_to_one.structural.repeatability if at_25 else None,
+        paired_rep5_at_50=at_50.one_to_one.structural.repeatability if at_50 else None,
+        paired_rep5_at_100=at_100.one_to_one.structural.repeatability if at_100 else None,
     )
 
 
@@ -85,17 +122,25 @@ COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("junction recall", "junction_recall", "{:.1%}".format),
     ("lines/image", "lines_per_image", "{:.1f}".format),
     ("Rep-5", "structural_rep5", "{:.3f}".format),
+    ("LSD's of as many", "lsd_rep5_as_many", "{:.3f}".format),
     ("Loc-5 (px)", "structural_loc5", "{:.2f}".format),
+    ("Rep-5 at 25", "rep5_at_25", "{:.3f}".format),
+    ("at 50", "rep5_at_50", "{:.3f}".format),
+    ("at 100", "rep5_at_100", "{:.3f}".format),
+    ("one to one at 50", "paired_rep5_at_50", "{:.3f}".format),
+    ("sAP10 on photographs", "photograph_sAP10", "{:.1f}".format),
+    ("AP^H", "photograph_APH", "{:.1f}".format),
     ("label lines/image", "label_lines_per_image", "{:.1f}".format),
     ("agreement", "agreement", "{:.3f}".format),
 )
 
 
 def readable(table: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table as people read it; the first column is the round."""
-    heads = ["round", *(head for head, _, _ in COLUMNS)]
+    """Headings and rows of the table as people read it, without columns that are empty; the first is the round."""
+    columns = [each for each in COLUMNS if any(getattr(row, each[1]) is not None for row in table)]
+    heads = ["round", *(head for head, _, _ in columns)]
     lines = [
-        [row.round, *("" if (value := getattr(row, name)) is None else write(value) for _, name, write in COLUMNS)]
+        [row.round, *("" if (value := getattr(row, name)) is None else write(value) for _, name, write in columns)]
         for row in table
     ]
     return heads, lines
@@ -106,7 +151,7 @@ def as_text(table: Sequence[Row]) -> str:
     from tabulate import tabulate
 
     heads, lines = readable(table)
-    return tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * len(COLUMNS)))
+    return tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
 
 
 def as_csv(table: Sequence[Row]) -> str:

@@ -14,17 +14,22 @@ def write_figures(folder: Path, shapes: Recipe, rounds: Sequence[Finished], tabl
     from hawp_core.report.costs import costs
     from hawp_core.report.shape_sheet import shape_picture
     from hawp_core.report.table import as_csv, readable
+    from hawp_core.report.verdicts import verdicts
     from hawp_core.runtime.files import replacing, write_text
 
+    said = verdicts(rounds)
     about = "One row a round; the last row is OpenCV's LSD, which learns nothing, on the same photographs."
     write_text(folder / "rounds.csv", as_csv(table))
-    write_text(folder / "rounds.html", pages.page("Rounds and the baseline LSD", about, pages.table(*readable(table))))
+    write_text(
+        folder / "rounds.html",
+        pages.page("Rounds and the baseline LSD", about, pages.sentences(said), pages.table(*readable(table))),
+    )
     steps = costs(shapes, rounds)
     drawn = {
         "chain": charts.chain(shapes, rounds, steps),
         "losses": charts.losses(rounds),
         "validation": charts.validations(rounds),
-        "metrics": charts.metrics(table),
+        "metrics": charts.metrics(table, said),
         "cost": charts.cost(steps),
     }
     for name, chart in drawn.items():

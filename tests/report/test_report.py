@@ -1,10 +1,13 @@
 """The table of rounds and the figures on a small real run; Snakemake's report of it in a real browser."""
 
 import csv
+import html
+import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import browser
@@ -18,11 +21,21 @@ from hawp_core.commands import cli
 from hawp_core.data.label_file import LabelFile, write_labels
 from hawp_core.data.photographs.folder import resolve
 from hawp_core.errors import UserError
+from hawp_core.evaluation.results import (
+    ComparedPair,
+    CountScores,
+    DetectorRepeatability,
+    Evaluation,
+    MatchedScores,
+    MeanScores,
+    PairScores,
+)
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report import charts, galleries, pages
 from hawp_core.report.costs import Cost, costs
 from hawp_core.report.rounds import agreement, finished
-from hawp_core.report.table import Row, as_text, rows
+from hawp_core.report.table import Row, as_text, readable, rows
+from hawp_core.report.verdicts import verdicts
 from hawp_core.workflow import settings
 from hawp_core.workflow.chain import report_recipe
 from hawp_core.workflow.paths import artifact
@@ -84,15 +97,69 @@ def test_the_table_has_a_row_for_each_round_and_one_for_lsd(here, hawp):
         assert row.sAP10 == each.evaluation.shapes.sAP10
         assert row.structural_rep5 == measured.structural.repeatability
         assert row.lines_per_image == measured.lines_per_image
+        assert row.rep5_at_50 == measured.at(50).nearest.structural.repeatability
+        assert row.paired_rep5_at_100 == measured.at(100).one_to_one.structural.repeatability
+        assert row.lsd_rep5_as_many == each.measured("LSD").at(None).nearest.structural.repeatability
         labels = LabelFile(artifact(each.export))
         assert row.label_lines_per_image == labels.line_count / len(labels)
     assert table[0].agreement is None and table[0].train_seconds > 0
     assert table[1].agreement == pytest.approx(np.mean(list(rounds[1].agreement.values())))
     assert table[2].sAP10 is None
     assert table[2].orthogonal_loc5 == rounds[1].measured("LSD").orthogonal.localisation
+    assert table[2].rep5_at_25 == rounds[1].measured("LSD").at(25).nearest.structural.repeatability
     code, printed = hawp("report", "--table", "--config", "tiny.yaml")
-    assert code == 0 and as_text(table) in printed
+    assert code == 0 and as_text(table) in printed and "sAP10 on photographs" not in printed
+    assert all(sentence in printed for sentence in verdicts(rounds))
     assert not Path("reports").exists()
+
+
+def repeating(round_, **values):
+    """A finished round whose model and LSD repeat so much of 50 lines in each of four photographs."""
+    names = [f"{name}.jpg#0" for name in "abcd"]
+    none = PairScores(None, None)
+    undefined = MeanScores(None, None, 4, 4)
+    found = {}
+    for who, each in values.items():
+        held = MatchedScores(replace(undefined, repeatability=float(np.mean(each))), undefined)
+        found[who] = DetectorRepeatability(
+            4, 5.0, 50.0, undefined, undefined, tuple(ComparedPair(name, (50, 50), none, none) for name in names),
+            (CountScores(50, 50.0, held, held, tuple(each)),),
+        )  # fmt: skip
+    return replace(round_, evaluation=replace(round_.evaluation, repeatability=found))
+
+
+def test_each_round_is_told_better_or_worse_than_the_last_and_than_lsd(here):
+    first, second = finished(here.rounds)
+    lsd = (0.43, 0.45, 0.42, 0.46)
+    rounds = [
+        repeating(first, model=(0.4, 0.42, 0.41, 0.41), LSD=lsd),
+        repeating(second, model=(0.5, 0.52, 0.5, 0.52), LSD=lsd),
+    ]
+    assert verdicts(rounds) == [
+        "Round 0 is worse than LSD: Rep-5 at 50 lines 0.410 against 0.440 (-0.030 ± 0.016).",
+        "Round 1 is better than round 0: Rep-5 at 50 lines 0.510 against 0.410 (+0.100 ± 0.008); it is better than LSD, "
+        "0.440 (+0.070 ± 0.008).",
+    ]
+    wavering = repeating(second, model=(0.5, 0.32, 0.31, 0.51), LSD=lsd)
+    assert verdicts([rounds[0], wavering])[1].startswith("Round 1 is neither better nor worse than round 0: ")
+    alone = repeating(second, model=(0.5, 0.5, 0.5, 0.5))
+    assert verdicts([alone]) == ["Round 1: Rep-5 at 50 lines 0.500."]
+
+
+def test_rounds_that_an_earlier_version_measured_are_shown_as_they_were(here):
+    rounds = []
+    for each in finished(here.rounds):
+        file = artifact(each.evaluate)
+        content = json.loads(file.read_text())
+        del content["conditions"]
+        for measured in content["repeatability"].values():
+            del measured["at_counts"]
+        Path("earlier.json").write_text(json.dumps(content))
+        rounds.append(replace(each, evaluation=Evaluation.read("earlier.json")))
+    table = rows(rounds)
+    heads, _ = readable(table)
+    assert verdicts(rounds) == [] and "Rep-5" in heads and "at 50" not in heads
+    assert "<svg" in charts.metrics(table).svg()
 
 
 def test_the_command_writes_every_figure_with_a_text_alternative(here, hawp):
@@ -102,6 +169,8 @@ def test_the_command_writes_every_figure_with_a_text_alternative(here, hawp):
     assert code == 0, printed
     drawn = Path("drawn")
     assert {path.stem for path in drawn.glob("*.html")} == PAGES
+    for sentence in verdicts(finished(here.rounds)):
+        assert all(html.escape(sentence) in (drawn / name).read_text() for name in ("rounds.html", "metrics.html"))
     for path in drawn.glob("*.svg"):
         text = path.read_text()
         assert 'role="img"' in text and "<desc" in text
