@@ -29,7 +29,7 @@ from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import compute_options, device_name
 from hawp_core.runtime.files import read_yaml, write_text
-from hawp_core.training.history import read_metrics
+from hawp_core.training.metrics import StepRow, read_metrics
 from hawp_core.workflow import settings
 from hawp_core.workflow.cost import RATES_FILE, SIZES, read_rates
 
@@ -147,10 +147,12 @@ def _train(args: argparse.Namespace) -> list:
         "train", "--datacfg", data, "--modelcfg", "config.yaml", "--name", "bench-round0", "--epochs", args.epochs,
         "--num-workers", args.workers, "--device", args.device, *["--compile"] * args.compile,
     )  # fmt: skip
-    rows = [row for row in read_metrics(next(Path("exp-ssl").rglob("metrics.jsonl"))) if "images_per_second" in row]
+    rows = [row for row in read_metrics(next(Path("exp-ssl").rglob("metrics.jsonl"))) if isinstance(row, StepRow)]
     steady = rows[1:] or rows
-    rate, waiting = (statistics.median(row[name] for row in steady) for name in ("images_per_second", "waiting"))
-    return ["train", f"{rate:.4g}", f"{waiting:.1%}", "", f"{seconds:.0f} s in all, {rows[-1]['step']} steps"]
+    rate, waiting = (
+        statistics.median(row.numbers[name] for row in steady) for name in ("images_per_second", "waiting")
+    )
+    return ["train", f"{rate:.4g}", f"{waiting:.1%}", "", f"{seconds:.0f} s in all, {rows[-1].step} steps"]
 
 
 def _label(args: argparse.Namespace, model: Path) -> list:

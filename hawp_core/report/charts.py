@@ -5,7 +5,7 @@ rounds; no drawing depends on colour alone. Every drawing comes with its numbers
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -20,7 +20,7 @@ from hawp_core.evaluation.comparison import DECIDING
 from hawp_core.report.costs import Cost
 from hawp_core.report.rounds import Finished
 from hawp_core.report.table import Row
-from hawp_core.training.history import read_metrics
+from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow, read_metrics
 from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.stages import shape_images
@@ -37,15 +37,12 @@ STYLE = {
     "text.parse_math": False,
 }  # fmt: skip
 
-# What a row of metrics holds beside losses.
-NOT_LOSSES = {"images_per_second", "waiting", "epoch", "step", "of", "lr"}
-
 STAGES = ("train", "export")  # whose times stand in the chain
 # Left edges of the boxes in the chain: measurement, training, labels.
 LEFT = (0.6, 3.6, 6.6)
 
-# Panels: title, field of `Row` or of a row of metrics, factor.
-METRICS = (
+Panel = tuple[str, str, float]  # title, field of `Row` or of a row of metrics, factor
+METRICS: tuple[Panel, ...] = (
     ("sAP10 on shapes (points)", "sAP10", 1.0),
     ("junction recall on shapes (%)", "junction_recall", 100.0),
     ("lines an image", "lines_per_image", 1.0),
@@ -56,7 +53,7 @@ METRICS = (
     ("sAP10 on photographs (points)", "photograph_sAP10", 1.0),
     ("agreement with the round before", "agreement", 1.0),
 )
-VALIDATIONS = (
+VALIDATIONS: tuple[Panel, ...] = (
     ("sAP10 (points)", "sAP10", 1.0), ("mAPJ (points)", "mAPJ", 1.0),
     ("junction recall (%)", "junction_recall", 100.0), ("lines an image", "lines", 1.0),
 )  # fmt: skip
@@ -104,6 +101,10 @@ def _brief(seconds: float) -> str:
 def _unit(seconds: float) -> tuple[int, str]:
     """The unit that suits a time: its seconds, and its name."""
     return (1, "s") if seconds < 300 else (60, "min") if seconds < 5 * 3600 else (3600, "h")
+
+
+def _times(factor: float, value: float | None) -> float | None:
+    return None if value is None else factor * value
 
 
 def _number(value: float | None, form: str = ".3g") -> str:
@@ -180,8 +181,10 @@ def _arrow(axes: Axes, start: tuple, end: tuple, *, dashed: bool = False) -> Non
 
 def losses(rounds: Sequence[Finished]) -> Chart:
     """Every loss over the epochs of every round's training."""
-    curves = {each.number: [row for row in read_metrics(each.metrics_file) if "loss" in row] for each in rounds}
-    names = dict.fromkeys(name for rows in curves.values() for row in rows for name in row if name not in NOT_LOSSES)
+    curves = {
+        each.number: [row for row in read_metrics(each.metrics_file) if isinstance(row, StepRow)] for each in rounds
+    }
+    names = dict.fromkeys(name for rows in curves.values() for row in rows for name in row.losses)
     titles = ["loss", *(name for name in names if name != "loss"), "images_per_second"]
     panels = [(title.replace("_", " "), title, 1.0) for title in titles]
     count = {each.number: epochs(each.train) for each in rounds}
@@ -190,12 +193,17 @@ def losses(rounds: Sequence[Finished]) -> Chart:
 
 def validations(rounds: Sequence[Finished]) -> Chart:
     """Metrics on held-out shapes after each epoch of every round's training."""
-    curves = {each.number: [row for row in read_metrics(each.metrics_file) if "sAP10" in row] for each in rounds}
+    curves = {
+        each.number: [row for row in read_metrics(each.metrics_file) if isinstance(row, ValidationRow)]
+        for each in rounds
+    }
     count = {each.number: epochs(each.train) for each in rounds}
     return _curves("Validation on held-out shapes", curves, VALIDATIONS, count)
 
 
-def _curves(title: str, curves: dict[int, list[dict]], panels: Sequence[tuple], total: dict[int, int]) -> Chart:
+def _curves(
+    title: str, curves: Mapping[int, Sequence[MetricsRow]], panels: Sequence[Panel], total: dict[int, int]
+) -> Chart:
     columns = 4 if len(panels) > 4 else 2
     rows = -(-len(panels) // columns)
     figure, axes = _figure(rows, columns, 11 if columns == 4 else 9, 2.4 * rows + 0.6)
@@ -203,8 +211,9 @@ def _curves(title: str, curves: dict[int, list[dict]], panels: Sequence[tuple], 
         spare.remove()
     for (name, key, factor), panel in zip(panels, axes, strict=False):
         for number, points in curves.items():
-            x = [total[number] * row["step"] / row["of"] for row in points]
-            y = [factor * row[key] for row in points]
+            drawn = [row for row in points if key in row.numbers]
+            x = [total[number] * row.step / row.of for row in drawn]
+            y = [factor * row.numbers[key] for row in drawn]
             panel.plot(
                 x, y, color=_shade(number, len(curves)), marker=MARKERS[number % len(MARKERS)], ms=3.5,
                 markevery=max(1, len(x) // 12), label=f"round {number}",
@@ -216,7 +225,7 @@ def _curves(title: str, curves: dict[int, list[dict]], panels: Sequence[tuple], 
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 8), frameon=False)
     keys = [(name, key, factor) for name, key, factor in panels]
     last = [
-        [str(n), *(_number(factor * points[-1][key]) for _, key, factor in keys)]
+        [str(n), *(_number(_times(factor, points[-1].numbers.get(key))) for _, key, factor in keys)]
         for n, points in curves.items()
         if points
     ]
@@ -255,10 +264,7 @@ def metrics(table: Sequence[Row], verdicts: Sequence[str] = ()) -> Chart:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         highest = max([y for _, y in points] + [factor * (level or 0)])
         panel.set_ylim(0, 1.15 * highest or 1)
-    rows = [
-        [row.round, *(_number(None if (value := getattr(row, key)) is None else f * value) for _, key, f in panels)]
-        for row in table
-    ]
+    rows = [[row.round, *(_number(_times(factor, getattr(row, key))) for _, key, factor in panels)] for row in table]
     said = "; ".join(
         f"{name} " + " to ".join(_number(factor * value) for value in dict.fromkeys((known[0], known[-1])))
         for name, key, factor in panels

@@ -7,6 +7,7 @@ import torch
 
 from hawp_core.errors import UserError
 from hawp_core.training import distributed
+from hawp_core.training.metrics import StepRow
 
 
 class Window:
@@ -43,8 +44,8 @@ class Window:
                 )
         self.checked = len(self.losses)
 
-    def row(self) -> dict:
-        """Means over the window, images a second, and the share of time spent waiting for data."""
+    def row(self, *, epoch: int, step: int, of: int, lr: float) -> StepRow:
+        """The window as a row of metrics, at a place in the training."""
         seconds = max(time.monotonic() - self.began, 1e-9)
         means = {name: float(torch.stack([f[name] for f in self.losses]).mean()) for name in self.losses[0]}
-        return means | {"images_per_second": self.images / seconds, "waiting": self.waiting / seconds}
+        return StepRow(epoch, step, of, means, self.images / seconds, self.waiting / seconds, lr)

@@ -33,6 +33,7 @@ from hawp_core.training import distributed, losses
 from hawp_core.training.batch_norm import GlobalBatchNorm2d, globalise
 from hawp_core.training.history import History
 from hawp_core.training.meter import Window
+from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow
 from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
 
@@ -139,10 +140,10 @@ class Trainer:
         self.at = Progress()
         self.history = History(place.metrics_file)
 
-    def run(self) -> dict:
+    def run(self) -> dict[str, float]:
         """Train to the end and write the model to `place.kept_model`; the resumable state stays for the caller to remove.
 
-        Returns: the last validation's metrics.
+        Returns: the last validation's metrics, as they stand in their row.
 
         Raises:
             Interrupted: a signal came; the state is saved.
@@ -176,7 +177,7 @@ class Trainer:
                     if measuring or saving or self.device.type == "cpu":
                         window.require_finite(self.place.state_file)
                     if measuring:
-                        shown.set_postfix(loss=f"{self._note(window)['loss']:.3f}", epoch=self.at.epoch + 1)
+                        shown.set_postfix(loss=f"{self._note(window).loss:.3f}", epoch=self.at.epoch + 1)
                         window = Window()
                     if saving:
                         distributed.on_main(self._save)
@@ -189,7 +190,7 @@ class Trainer:
         distributed.on_main(
             lambda: save_checkpoint(self.place.kept_model, self.result, epoch=self.schedule.epochs, recipe=self.recipe)
         )
-        return last
+        return last.to_dict()
 
     @property
     def steps(self) -> int:
@@ -213,13 +214,10 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate(self.at.step)
 
-    def _note(self, window: Window) -> dict:
+    def _note(self, window: Window) -> StepRow:
         """Write the metrics of the last steps."""
-        row = window.row() | {
-            "epoch": self.at.epoch + 1,
-            "step": self.at.step,
-            "lr": self._rate(self.at.step - 1),
-        }
+        rate = self._rate(self.at.step - 1)
+        row = window.row(epoch=self.at.epoch + 1, step=self.at.step, of=self.steps, lr=rate)
         self._write_row(row)
         return row
 
@@ -242,19 +240,18 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def _validate(self) -> dict:
+    def _validate(self) -> ValidationRow:
         """Measure on the held-out shapes: structural AP at 10 and junction recall."""
-        row = distributed.on_main(lambda: asdict(measure_on_shapes(self.result, self.validation)))
-        row |= {"epoch": self.at.epoch, "step": self.at.step}
+        found = distributed.on_main(lambda: measure_on_shapes(self.result, self.validation))
+        row = ValidationRow(self.at.epoch, self.at.step, self.steps, asdict(found))
         self._write_row(row)
         log.info(
             "epoch %d of %d: held-out shapes sAP10 %.1f, junction recall %.1f %%, %.1f lines an image",
-            self.at.epoch, self.schedule.epochs, row["sAP10"], 100 * row["junction_recall"], row["lines"],
+            self.at.epoch, self.schedule.epochs, found.sAP10, 100 * found.junction_recall, found.lines,
         )  # fmt: skip
         return row
 
-    def _write_row(self, row: dict) -> None:
-        row |= {"of": self.steps}
+    def _write_row(self, row: MetricsRow) -> None:
         if distributed.is_main():
             self.history.add(row)
 

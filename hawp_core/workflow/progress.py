@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hawp_core.runtime.files import tail
 from hawp_core.runtime.journal import journal_file
-from hawp_core.training.history import is_row
+from hawp_core.training.metrics import MetricsRow, last_metrics
 from hawp_core.training.place import METRICS
 from hawp_core.workflow.paths import label_shards, shape_shards, trained_model
 from hawp_core.workflow.recipe import Recipe
@@ -78,14 +77,14 @@ def metrics_file(train: Recipe) -> Path:
     return trained_model(train).with_name(METRICS)
 
 
-def latest_metrics(train: Recipe) -> list[dict]:
+def latest_metrics(train: Recipe) -> list[MetricsRow]:
     """The last rows of a training's metrics."""
-    return [row for row in tail(metrics_file(train)) if is_row(row)]
+    return last_metrics(metrics_file(train))
 
 
 def _training(recipe: Recipe) -> Progress:
     if rows := latest_metrics(recipe):
-        return Progress(rows[-1]["step"], rows[-1]["of"], "steps", True)
+        return Progress(rows[-1].step, rows[-1].of, "steps", True)
     return Progress(None, None, "steps", metrics_file(recipe).is_file())
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hawp_core.runtime.files import read_json, tail
 from hawp_core.runtime.journal import work_folder
 from hawp_core.runtime.lease import worker
+from hawp_core.training.metrics import StepRow, ValidationRow
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import artifact, logs
 from hawp_core.workflow.progress import latest_metrics, progress, shards
@@ -111,11 +112,11 @@ def _training(recipe: Recipe, number: int | None) -> Activity:
     if at.done is None or at.total is None:
         return Activity(number, recipe, word, worker=holder)
     batch = training_stage(recipe.settings)["batch_size"]
-    losses = [row for row in rows if "loss" in row]
-    validated = [row for row in rows if "sAP10" in row]
-    said = [f"loss {losses[-1]['loss']:.3f} in epoch {losses[-1]['epoch']}"] if losses else []
-    said += [f"sAP10 {validated[-1]['sAP10']:.1f} after epoch {validated[-1]['epoch']}"] if validated else []
-    rate = losses[-1]["images_per_second"] if losses and holder else None
+    steps = [row for row in rows if isinstance(row, StepRow)]
+    validated = [row for row in rows if isinstance(row, ValidationRow)]
+    said = [f"loss {steps[-1].loss:.3f} in epoch {steps[-1].epoch}"] if steps else []
+    said += [f"sAP10 {validated[-1].sAP10:.1f} after epoch {validated[-1].epoch}"] if validated else []
+    rate = steps[-1].images_per_second if steps and holder else None
     return Activity(number, recipe, word, at.done * batch, at.total * batch, rate, ", ".join(said), holder)
 
 

@@ -23,7 +23,7 @@ from hawp_core.data.photographs.folder import bundled_folder
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.training.history import read_metrics
+from hawp_core.training.metrics import StepRow, read_metrics
 from hawp_core.workflow import settings
 from hawp_core.workflow.recipe import STAGE_VERSIONS
 
@@ -59,7 +59,7 @@ def results() -> dict[str, dict[str, float]]:
     }
     run("train", "--datacfg", shapes, "--modelcfg", TINY, "--name", "v-round0", "--device", "cpu")
     folder = next(Path("exp-ssl/v-round0").iterdir())
-    losses = [row["loss"] for row in read_metrics(folder / "metrics.jsonl") if "loss" in row]
+    losses = [row.loss for row in read_metrics(folder / "metrics.jsonl") if isinstance(row, StepRow)]
     found["train"] = {"first": losses[0], "last": losses[-1]}
     # Labelling and measuring begin with weights of a formula: those of the training above differ between processors, and so
     # would the number of lines above a score.

@@ -31,7 +31,7 @@ from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.signals import StopRequest
 from hawp_core.training import distributed, launch
 from hawp_core.training import trainer as training
-from hawp_core.training.history import read_metrics
+from hawp_core.training.metrics import StepRow, ValidationRow, read_metrics
 from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
 from hawp_core.training.trainer import Trainer
@@ -185,10 +185,10 @@ def test_the_first_step_is_that_of_one_process(reports, name, rank):
 
 def test_the_loss_curve_is_that_of_one_process(reports):
     one, two = (read_metrics(folder / "metrics.jsonl") for folder in reports)
-    curves = [[row["loss"] for row in rows if "loss" in row] for rows in (one, two)]
+    curves = [[row.loss for row in rows if isinstance(row, StepRow)] for rows in (one, two)]
     assert len(curves[0]) == 4
     assert curves[1] == pytest.approx(curves[0], rel=5e-3)
-    assert [row["epoch"] for row in two if "sAP10" in row] == [0, 1, 2]
+    assert [row.epoch for row in two if isinstance(row, ValidationRow)] == [0, 1, 2]
     models = [load_checkpoint(folder / ".model.pth")[0].state_dict() for folder in reports]
     assert models[0].keys() == models[1].keys()
 
@@ -225,7 +225,9 @@ def test_two_are_killed_and_one_carries_on(shapes, capsys, monkeypatch, whom, nu
     begun = start(shapes, *command(shapes, name, "--gpus", 2, "--save-minutes", 1e-6))
     try:
         until = time.monotonic() + PATIENCE
-        while not any("loss" in row for f in shapes.glob(f"exp-ssl/{name}/*/metrics.jsonl") for row in read_metrics(f)):
+        while not any(
+            isinstance(row, StepRow) for f in shapes.glob(f"exp-ssl/{name}/*/metrics.jsonl") for row in read_metrics(f)
+        ):
             assert begun.poll() is None, begun.stderr.read()
             assert time.monotonic() < until
             time.sleep(0.05)
@@ -248,8 +250,8 @@ def test_two_are_killed_and_one_carries_on(shapes, capsys, monkeypatch, whom, nu
     assert cli.main(command(shapes, name)) == 0
     assert "carrying on after step" in capsys.readouterr().err
     rows = read_metrics(folder / "metrics.jsonl")
-    assert [row["epoch"] for row in rows if "sAP10" in row] == [0, 1, 2, 3, 4]
-    assert rows[-1]["step"] == 16
+    assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 1, 2, 3, 4]
+    assert rows[-1].step == 16
     assert list(folder.glob("model-00004.pth"))
 
 

@@ -12,7 +12,7 @@ import yaml
 from places import TINY
 
 from hawp_core.model.checkpoint import load_checkpoint
-from hawp_core.training.history import read_metrics
+from hawp_core.training.metrics import StepRow, ValidationRow, read_metrics, to_line
 from hawp_core.training.schedule import Schedule
 from hawp_core.training.trainer import Trainer
 from hawp_core.workflow.chain import plan
@@ -41,9 +41,9 @@ def test_a_training_leaves_a_model_its_metrics_and_its_lineage(hawp, shapes):
     code, printed, folder = train(hawp, shapes, "a-round0")
     assert code == 0, printed
     rows = read_metrics(folder / "metrics.jsonl")
-    validations = [row for row in rows if "sAP10" in row]
-    assert [row["epoch"] for row in validations] == [0, 1, 2]
-    assert [row["step"] for row in rows if "loss" in row] == [4, 8]
+    assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 1, 2]
+    assert [row.step for row in rows if isinstance(row, StepRow)] == [4, 8]
+    assert "".join(map(to_line, rows)) == (folder / "metrics.jsonl").read_text()
     assert list((folder / "tensorboard").iterdir())
     record = json.loads((folder / "lineage.json").read_text())
     assert record["key"] == folder.name
@@ -93,10 +93,10 @@ def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch
     assert all(torch.equal(one[name], other[name]) for name in one)
 
     def told(folder: Path) -> list:
-        return [(r["step"], r.get("sAP10"), r["epoch"]) for r in read_metrics(folder / "metrics.jsonl")]
+        return [row for row in read_metrics(folder / "metrics.jsonl") if isinstance(row, ValidationRow)]
 
-    # Lines of metrics may be cut differently; validations must be the same, each once.
-    assert [t for t in told(whole) if t[1] is not None] == [t for t in told(cut) if t[1] is not None]
+    # Rows of steps may be cut differently; validations must be the same, each once.
+    assert told(whole) == told(cut)
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_images(hawp, shapes, monkeypatch):
@@ -250,8 +250,8 @@ def test_a_compiled_training_carries_on_where_it_was_stopped(hawp, shapes, monke
     code, printed, cut = train(hawp, shapes, "cut", "--compile")
     assert code == 0 and "carrying on after step 3" in printed, printed
     rows = read_metrics(cut / "metrics.jsonl")
-    assert [row["step"] for row in rows if "sAP10" in row] == [0, 4, 8]
-    assert all(math.isfinite(row["loss"]) for row in rows if "loss" in row)
+    assert [row.step for row in rows if isinstance(row, ValidationRow)] == [0, 4, 8]
+    assert all(math.isfinite(row.loss) for row in rows if isinstance(row, StepRow))
 
 
 @pytest.mark.parametrize("compiler", [None, "/bin/false"])
@@ -265,6 +265,7 @@ def test_a_compiled_network_learns_the_same_and_does_without_a_compiler(hawp, sh
     assert code == 0, printed
     assert weights(plain).keys() == weights(fused).keys()
     losses = [
-        [row["loss"] for row in read_metrics(folder / "metrics.jsonl") if "loss" in row] for folder in (plain, fused)
+        [row.loss for row in read_metrics(folder / "metrics.jsonl") if isinstance(row, StepRow)]
+        for folder in (plain, fused)
     ]
     assert losses[1] == pytest.approx(losses[0], rel=0.01)

@@ -8,7 +8,8 @@ import pytest
 from hawp_core.runtime.files import tail
 from hawp_core.runtime.journal import Journal
 from hawp_core.runtime.lease import lease, worker
-from hawp_core.training.history import History, read_metrics
+from hawp_core.training.history import History
+from hawp_core.training.metrics import StepRow, ValidationRow, read_metrics
 from hawp_core.workflow.chain import plan
 from hawp_core.workflow.paths import artifact
 from hawp_core.workflow.status import Activity, activities, speed, state
@@ -61,7 +62,9 @@ def test_foreign_lines_among_the_metrics_are_passed_over(chain):
     write_rows(file, TRAINING, VALIDATION)
     with open(file, "ab") as stream:
         stream.write("".join(f"{line}\n" for line in FOREIGN).encode() + b"\xff\n")
-    assert read_metrics(file) == [TRAINING, VALIDATION]
+    rows = read_metrics(file)
+    assert [type(row) for row in rows] == [StepRow, ValidationRow]
+    assert [row.to_dict() for row in rows] == [TRAINING, VALIDATION]
     assert of(chain, "train").done == 16
     assert state(chain.rounds[0].train).detail == "4/8 steps"
     History(file).forget_after(3, 0)
