@@ -62,7 +62,7 @@ def _preview(path: Path, settings: dict) -> None:
     from hawp_core.report.shape_sheet import preview_shapes
     from hawp_core.runtime.progress import log
 
-    save_png(path, preview_shapes(settings["seed"], settings["model"]["image_size"], 3))
+    save_png(path, preview_shapes(settings["seed"], settings["model"]["image_size"], 3, settings["shapes"]["style"]))
     log.info("wrote %s", path)
 
 
@@ -83,6 +83,7 @@ def _draw(recipe: Recipe, settings: dict, split: str, shard: int, of: int) -> in
             count=len(images),
             image_size=settings["model"]["image_size"],
             canvas=tuple(settings["shapes"]["canvas"]),
+            style=settings["shapes"]["style"],
             progress=shown.update,
         )
     return len(images)

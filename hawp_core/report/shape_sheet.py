@@ -8,7 +8,7 @@ from PIL import Image
 
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.data.shapes.drawing import draw
-from hawp_core.data.shapes.primitives import PRIMITIVES
+from hawp_core.data.shapes.primitives import PUBLISHED, STYLES
 from hawp_core.report.drawing import PREVIEW_COLUMNS, contact_sheet, overlay
 from hawp_core.report.galleries import SHAPES_OF_EACH, Picture
 from hawp_core.runtime.files import read_yaml
@@ -48,18 +48,22 @@ def shape_picture(recipe: Recipe) -> Picture:
     return Picture("Synthetic shapes and their labels", f"Images of each primitive: {counted}.", stream.getvalue())
 
 
-def preview_shapes(seed: int, image_size: int, rows: int) -> np.ndarray:
+def preview_shapes(seed: int, image_size: int, rows: int, style: str = PUBLISHED) -> np.ndarray:
     """A contact sheet of the synthetic shapes of the training split, labels drawn over the images.
 
     Args:
         rows: images of each primitive.
         image_size: side of the images, pixels.
+        style: one of `STYLES`.
     """
     tiles, titles = [], []
-    for first in range(0, len(PRIMITIVES), PREVIEW_COLUMNS):
+    primitives = STYLES[style]
+    for first in range(0, len(primitives), PREVIEW_COLUMNS):
         for index in range(rows):
-            for primitive in PRIMITIVES[first : first + PREVIEW_COLUMNS]:
-                image, wireframe = draw(primitive, seed=seed, split="train", index=index, image_size=image_size)
+            for primitive in primitives[first : first + PREVIEW_COLUMNS]:
+                image, wireframe = draw(
+                    primitive, seed=seed, split="train", index=index, image_size=image_size, style=style
+                )
                 tiles.append(overlay(image, wireframe))
                 titles.append(f"{primitive.replace('_', ' ')} {index}: {len(wireframe.edges)} lines")
     return contact_sheet(tiles, PREVIEW_COLUMNS, titles)

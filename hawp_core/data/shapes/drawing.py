@@ -1,9 +1,12 @@
 """Synthetic shapes: images of eight primitives with their exact wireframes (method section 6).
 
-Every image is drawn on a canvas larger than the network's input, blurred and resized. Coordinates stay floats from the
-drawn geometry to the label. A line is labelled if it is long enough inside the image and can be seen there in the
-finished drawing, so that neither neighbours of one grey nor later strokes leave a label without an edge. A drawing in
-which a long line is faint, or can be seen in part only, is given up, and another one is drawn.
+They come in two styles: `published`, which this module draws, and `photographic` (`photographic.py`), whose primitives
+are scenes.
+
+Every published image is drawn on a canvas larger than the network's input, blurred and resized. Coordinates stay floats
+from the drawn geometry to the label. A line is labelled if it is long enough inside the image and can be seen there in
+the finished drawing, so that neither neighbours of one grey nor later strokes leave a label without an edge. A drawing
+in which a long line is faint, or can be seen in part only, is given up, and another one is drawn.
 """
 
 from collections.abc import Callable
@@ -12,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from hawp_core.data.label_file import write_labels
-from hawp_core.data.shapes import boards, figures
+from hawp_core.data.shapes import boards, figures, photographic
 from hawp_core.data.shapes.canvas import SEEN, UNSEEN, Drawn, background, seen_shares, soften
-from hawp_core.data.shapes.primitives import PRIMITIVES, WITHOUT_LINES
+from hawp_core.data.shapes.primitives import PRIMITIVES, PUBLISHED, STYLES, WITHOUT_LINES
 from hawp_core.geometry.homography import clip_lines
 from hawp_core.geometry.wireframe import Wireframe
 
@@ -49,25 +52,31 @@ def draw(
     index: int,
     image_size: int = IMAGE_SIZE,
     canvas: tuple[int, int] = CANVAS,
+    style: str = PUBLISHED,
 ) -> tuple[np.ndarray, Wireframe]:
     """Draw one image. The same arguments give the same pixels and labels, and other splits other geometry.
 
     Args:
-        primitive: one of `PRIMITIVES`.
+        primitive: one of the style's in `STYLES`.
         seed: of the whole data set, not negative.
         split: one of `SPLITS`.
         index: of the image among those of its primitive and split.
         image_size: side of the image, pixels.
         canvas: height and width of the drawing, pixels; blurs and widths scale with it.
+        style: one of `STYLES`.
 
     Returns:
         (image_size, image_size) uint8 grey, and the wireframe in its pixels.
 
     Raises:
-        ValueError: unknown primitive or split, or a canvas too small to draw a line on.
+        ValueError: unknown style, primitive or split, or a canvas too small to draw a line on.
     """
-    if primitive not in _PAINTERS or split not in SPLITS:
-        raise ValueError(f"no primitive {primitive!r} in {PRIMITIVES}, or no split {split!r} in {tuple(SPLITS)}")
+    if style not in STYLES:
+        raise ValueError(f"no style {style!r} in {tuple(STYLES)}")
+    if primitive not in STYLES[style] or split not in SPLITS:
+        raise ValueError(f"no primitive {primitive!r} in {STYLES[style]}, or no split {split!r} in {tuple(SPLITS)}")
+    if style != PUBLISHED:
+        return photographic.draw(primitive, [seed, SPLITS[split], index], image_size, canvas)
     rng = np.random.default_rng([seed, SPLITS[split], PRIMITIVES.index(primitive), index])
     for _ in range(MAX_DRAWS):
         picture = background(rng, canvas)
@@ -100,12 +109,12 @@ def synthesize(
     count: int,
     image_size: int = IMAGE_SIZE,
     canvas: tuple[int, int] = CANVAS,
+    style: str = PUBLISHED,
     progress: Callable[[], object] | None = None,
 ) -> None:
     """Write images `first` to `first + count` of a split, with their labels, as one label file.
 
-    The split's images take the primitives in turn: image g shows `PRIMITIVES[g % 8]`, as that primitive's number
-    g // 8. How a split is cut into files therefore changes no image.
+    The split's images take the style's primitives in turn: image g shows primitive g % 8, as that one's number g // 8. How a split is cut into files therefore changes no image.
 
     Args:
         path: the label file; it keeps the images too.
@@ -118,14 +127,16 @@ def synthesize(
     names, wireframes = [], []
     images = np.empty((count, image_size, image_size), np.uint8)
     for row in range(count):
-        index, turn = divmod(first + row, len(PRIMITIVES))
-        primitive = PRIMITIVES[turn]
+        index, turn = divmod(first + row, len(STYLES[style]))
+        primitive = STYLES[style][turn]
         images[row], wireframe = draw(
-            primitive, seed=seed, split=split, index=index, image_size=image_size, canvas=canvas
+            primitive, seed=seed, split=split, index=index, image_size=image_size, canvas=canvas, style=style
         )
         names.append(f"{split}/{primitive}/{index:06d}")
         wireframes.append(wireframe)
         if progress is not None:
             progress()
     about = {"seed": seed, "split": split, "first": first, "count": count, "canvas": list(canvas)}
+    if style != PUBLISHED:
+        about["style"] = style
     write_labels(path, names, wireframes, images=images, about=about)

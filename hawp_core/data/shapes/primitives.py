@@ -2,7 +2,11 @@
 
 # The order is part of every image's key and of the shards' order.
 PRIMITIVES = ("checkerboard", "lines", "polygon", "multiple_polygons", "star", "stripes", "cube", "gaussian_noise")
-WITHOUT_LINES = ("gaussian_noise",)
+SCENES = ("street", "front", "room", "boxes", "floor", "railing", "collage", "no_lines")
+WITHOUT_LINES = ("gaussian_noise", "no_lines")
+PUBLISHED, PHOTOGRAPHIC = "published", "photographic"
+# The primitives of each style, as many in one as in the other.
+STYLES = {PUBLISHED: PRIMITIVES, PHOTOGRAPHIC: SCENES}
 
 
 def image_count(of_each: int) -> int:
