@@ -1,10 +1,12 @@
 """Options and checks that several commands share."""
 
 import argparse
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import yaml
 
 from hawp_core.errors import UserError
@@ -16,19 +18,21 @@ from hawp_core.workflow.settings import PRESET_FOLDER, complete, find_configurat
 
 # Text, so that argparse gives it to `find_configuration` as it does what a user types.
 DEFAULT_CONFIG = str(PRESET_FOLDER / "config.yaml")
+# No number of steps, minutes or gigabytes is larger, and no work is divided into more parts.
+MOST, MOST_PARTS, MOST_PROCESSES = 10**9, 10**6, 1024
 
 
-def positive(kind: type) -> Callable[[str], float]:
-    """An argument type: a number of `kind` above zero."""
+def positive(kind: type, most: int = MOST) -> Callable[[str], float]:
+    """An argument type: a number of `kind` above zero, and of a size that something can have."""
 
     def parse(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
             value = 0
-        if not 0 < value < float("inf"):
+        if not 0 < value <= most:
             raise argparse.ArgumentTypeError(
-                f"{text!r} is not a positive {'whole number' if kind is int else 'number'}"
+                f"{text[:40]!r} is not a positive {'whole number' if kind is int else 'number'} up to {most:,}"
             )
         return value
 
@@ -36,11 +40,28 @@ def positive(kind: type) -> Callable[[str], float]:
     return parse
 
 
-def count(text: str) -> int:
-    """An argument type: a whole number, 0 or more."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
+def setting(name: str) -> Callable[[str], float]:
+    """An argument type: a number that the setting `name`, such as compute.threads, may have."""
+    rule: dict = schema()
+    for part in name.split("."):
+        rule = rule["properties"][part]
+    whole = rule["type"] == "integer"
+
+    def parse(text: str) -> float:
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            value = math.nan
+        faults = jsonschema.Draft202012Validator(rule).iter_errors(value)
+        if not math.isfinite(value) or abs(value) > MOST or next(faults, None) is not None:
+            least, most = rule.get("minimum", 0), min(rule.get("maximum", MOST), MOST)
+            raise argparse.ArgumentTypeError(
+                f"{text[:40]!r} is not a {'whole ' * whole}number from {least} to {most:,}"
+            )
+        return value
+
+    parse.__name__ = "number"
+    return parse
 
 
 def share(text: str) -> float:
@@ -64,8 +85,11 @@ def device_word(text: str) -> str:
 def part(text: str) -> tuple[int, int]:
     """An argument type: I/N, the I-th of N parts, counted from 0."""
     first, _, second = text.partition("/")
-    if not (first.isdecimal() and second.isdecimal() and int(first) < int(second)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N with I below N, such as 0/4")
+    short = max(len(first), len(second)) <= len(str(MOST_PARTS))
+    if not (first.isdecimal() and second.isdecimal() and short and int(first) < int(second) <= MOST_PARTS):
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not of the form I/N with I below N, such as 0/4, and N up to {MOST_PARTS:,}"
+        )
     return int(first), int(second)
 
 
@@ -116,7 +140,12 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "float32", "bfloat16"),
         help="of the network's arithmetic [from the config: auto]",
     )
-    group.add_argument("--threads", type=count, metavar="N", help="CPU threads; 0 takes all cores [from the config]")
+    group.add_argument(
+        "--threads",
+        type=setting("compute.threads"),
+        metavar="N",
+        help="CPU threads; 0 takes all cores [from the config]",
+    )
     add_log(group)
 
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from hawp_core.commands import common
-from hawp_core.data.data_config import read_data_config
+from hawp_core.data.data_config import read_shapes
 from hawp_core.runtime.devices import compute_options, device_name
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name
 from hawp_core.workflow.settings import find_configuration
@@ -52,11 +52,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--limit", type=common.positive(int), metavar="N", help="photographs to use [evaluate.photographs]"
     )
     parser.add_argument(
-        "--size", type=common.count, metavar="PIXELS",
+        "--size", type=common.setting("evaluate.size"), metavar="PIXELS",
         help="side of the square that photographs are compared at; 0 is the network's own [evaluate.size]",
     )  # fmt: skip
     parser.add_argument(
-        "--max-junctions", type=common.count, metavar="N",
+        "--max-junctions", type=common.setting("evaluate.max_junctions"), metavar="N",
         help="most junctions of a photograph; 0 is the network's own limit [evaluate.max_junctions]",
     )  # fmt: skip
     parser.add_argument(
@@ -98,9 +98,9 @@ def run(args: argparse.Namespace) -> None:
     manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
     origin = Origin.of(info, model)
     shapes_file = None if args.no_shapes else args.shapes or (Path(origin.shapes) if origin.shapes else None)
-    shapes = read_data_config(shapes_file) if shapes_file else None
+    shapes = read_shapes(shapes_file) if shapes_file else None
 
-    recipe = evaluate_recipe(settings, origin, manifest.key, shapes["key"] if shapes else None, {})
+    recipe = evaluate_recipe(settings, origin, manifest.key, shapes.key if shapes else None, {})
     common.check_expected(recipe, args.expect)
 
     about = conditions(chosen, network)
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> None:
         model=str(model),
         photographs=folder,
         epoch=origin.epoch,
-        shapes=measure_on_shapes(network, ShapeSet([Path(file) for file in shapes["validation"]])) if shapes else None,
+        shapes=measure_on_shapes(network, ShapeSet(shapes.validation)) if shapes else None,
         repeatability=measure_repeatability(network, folder, names, about, settings["seed"]) if names else {},
         labelled=measure_on_labelled(network, folder, read_annotations(args.truth), about) if args.truth else {},
         conditions=about,

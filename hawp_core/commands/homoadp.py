@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from hawp_core.commands import common
+from hawp_core.data.data_config import PhotographData
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import compute_options, device_name, threads
 from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import work_folder
-from hawp_core.workflow.paths import FINGERPRINT_CACHE, label_file, label_shard, label_shards
+from hawp_core.workflow.paths import FINGERPRINT_CACHE, label_file, label_shard, label_shards, manifest_file
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.settings import complete, find_configuration
 from hawp_core.workflow.sharding import shard_range
@@ -56,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-score", type=float, metavar="S", help="leave out lines below this score, 0 to 1 [0.75]")
     parser.add_argument(
         "--batch-size",
-        type=common.positive(int),
+        type=common.setting("compute.export_batch"),
         metavar="N",
         help="photographs labelled together on a GPU [from the config: 16]",
     )
@@ -69,7 +68,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard", type=common.part, metavar="I/N", help="label only the I-th of N parts of the photographs"
     )
-    parser.add_argument("--gather", type=common.positive(int), metavar="N", help="label nothing: join the N shards")
+    parser.add_argument(
+        "--gather", type=common.positive(int, common.MOST_PARTS), metavar="N", help="label nothing: join the N shards"
+    )
     parser.add_argument(
         "--max-rejected",
         type=common.share,
@@ -184,7 +185,7 @@ def _gather(
     args: argparse.Namespace, settings: dict, manifest: "Manifest", recipe: Recipe, model: Path, folder: str
 ) -> None:
     """Join the shards, which stay; what is needed to continue them goes."""
-    from hawp_core.labelling.shards import gather
+    from hawp_core.labelling.shards import gather, rejected_list
     from hawp_core.runtime.progress import log
     from hawp_core.workflow.record import command_line, write_record
 
@@ -195,25 +196,32 @@ def _gather(
     parts = label_shards(recipe, args.gather or 1)
     about = {"model": recipe.inputs["model"], "epoch": recipe.places["epoch"], "photographs": manifest.key}
     share = settings["photographs"]["max_rejected"] if args.max_rejected is None else args.max_rejected
+    # The next training compares the photographs with what they were now.
+    if not (listing := manifest_file(manifest.key)).is_file():
+        manifest.write(listing)
     counts = gather(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
-    data = {
-        "kind": "photographs", "key": recipe.key, "labels": str(labels), "folder": folder,
-        "photographs": manifest.key, "shapes": recipe.places["shapes"],
-    }  # fmt: skip
-    labelling = counts["labelling_seconds"]
-    write_record(
-        labels, recipe, outputs={labels.name: labels}, upstream=[model], device=counts.pop("device"), counts=counts,
-        seconds=None if labelling is None else labelling + time.monotonic() - began,
-    )  # fmt: skip
+    shapes = recipe.places["shapes"]
+    data = PhotographData(recipe.key, labels, folder, manifest.key, None if shapes is None else Path(shapes))
     lines = [
         f"# {labels.name}: {counts['images']} photographs, {counts['lines']} line segments, {counts['junctions']} junctions",
         f"# {counts['rejected']} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",
         f"# full record: {labels.with_suffix('.lineage.json').name}",
         command_line(),
     ]
-    write_text(record, "\n".join(lines) + "\n")
-    # Last of all: the next training waits for the data config.
-    write_text(config, yaml.safe_dump(data, sort_keys=False))
+    texts = {record: "\n".join(lines) + "\n", config: data.as_yaml()}
+    outputs: dict[str, Path | bytes] = {path.name: text.encode() for path, text in texts.items()}
+    outputs[labels.name] = labels
+    if counts["rejected"]:
+        rejected = rejected_list(labels)
+        outputs[rejected.name] = rejected
+    labelling = counts["labelling_seconds"]
+    write_record(
+        labels, recipe, outputs=outputs, upstream=[model], device=counts.pop("device"), counts=counts,
+        seconds=None if labelling is None else labelling + time.monotonic() - began,
+    )  # fmt: skip
+    # The data config last of all: the next training waits for it.
+    for path, text in texts.items():
+        write_text(path, text)
     for part in parts:
         shutil.rmtree(work_folder(part), ignore_errors=True)
     log.info(

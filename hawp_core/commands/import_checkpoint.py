@@ -21,9 +21,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.model.checkpoint import import_published, save_checkpoint
+    from hawp_core.runtime.names import inside
     from hawp_core.runtime.progress import log
 
     network = import_published(args.file)
-    destination = args.dest or MODELS / args.file.stem / model_name(0)
+    destination = args.dest or inside(MODELS, args.file.stem) / model_name(0)
     save_checkpoint(destination, network, epoch=0, recipe={"name": args.file.stem, "imported": args.file.name})
     log.info("%s: %d tensors, all as published", destination, len(network.state_dict()))

@@ -1,6 +1,7 @@
 """hawp report: the table of rounds, and the figures of the report."""
 
 import argparse
+import time
 from pathlib import Path
 
 from hawp_core.commands import common
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.runtime.progress import log
     from hawp_core.workflow.paths import artifact
     from hawp_core.workflow.planning import plan_run
+    from hawp_core.workflow.record import write_record
 
     files, number = common.named_run(args)
     recipe = _recipe(files)
@@ -59,7 +61,14 @@ def run(args: argparse.Namespace) -> None:
     log.info("last labels:      %s", artifact(rounds[-1].export))
     if not args.table:
         folder = args.dest or report_folder(recipe)
-        write_figures(folder, shapes, rounds, table)
+        began = time.monotonic()
+        written = write_figures(folder, shapes, rounds, table)
+        if args.dest is None:
+            upstream = [artifact(step) for each in rounds for step in (each.train, each.export, each.evaluate)]
+            write_record(
+                written[0], recipe, outputs={path.name: path for path in written}, upstream=upstream,
+                seconds=time.monotonic() - began, device="CPU", counts={"rounds": len(rounds)},
+            )  # fmt: skip
         log.info("figures, tables:  %s", folder)
 
 

@@ -4,9 +4,9 @@ import argparse
 import time
 from pathlib import Path
 
-import yaml
-
 from hawp_core.commands import common
+from hawp_core.data.data_config import ShapeData
+from hawp_core.errors import UserError
 from hawp_core.runtime.files import write_text
 from hawp_core.workflow.paths import shape_config, shape_shard, shape_shards
 from hawp_core.workflow.recipe import Recipe
@@ -43,6 +43,10 @@ def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     settings, planned = common.load_settings(args.config)
     recipe = planned or synthesize_recipe(settings)
+    if recipe.stage != "synthesize":
+        raise UserError(
+            f"{args.config} is a recipe of the stage '{recipe.stage}': give a configuration, or one of shapes."
+        )
     common.check_expected(recipe, args.expect)
     if args.preview:
         _preview(args.preview, settings)
@@ -95,13 +99,17 @@ def _write_config(recipe: Recipe, settings: dict, drawn: int, seconds: float) ->
 
     config = shape_config(recipe.key)
     shards = shape_shards(recipe)
-    files = {split: [str(shard) for shard in those] for split, those in shards.items()}
-    write_text(config, yaml.safe_dump({"kind": "shapes", "key": recipe.key, **files}, sort_keys=False))
-    outputs = {f"{recipe.key}/{shard.name}": shard for those in shards.values() for shard in those}
+    text = ShapeData(recipe.key, tuple(shards["train"]), tuple(shards["validation"])).as_yaml()
+    outputs: dict[str, Path | bytes] = {
+        f"{recipe.key}/{shard.name}": shard for those in shards.values() for shard in those
+    }
+    outputs[config.name] = text.encode()
     counts = shape_images(settings)
     alone = drawn == sum(counts.values())
     write_record(
         config, recipe, outputs=outputs, upstream=[], seconds=seconds if alone else None, device="CPU",
         counts=counts | {"drawn_now": drawn},
     )  # fmt: skip
+    # Last of all: trainings wait for the data config.
+    write_text(config, text)
     log.info("%s: %d training and %d validation images", config, counts["train"], counts["validation"])

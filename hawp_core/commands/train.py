@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 import yaml
 
 from hawp_core.commands import common
-from hawp_core.data.data_config import read_data_config
+from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config, read_validation_shapes
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import compute_options, device_name
 from hawp_core.runtime.files import replacing, write_text
 from hawp_core.training import launch
-from hawp_core.workflow.paths import photograph_cache, trained_model
+from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file, photograph_cache, trained_model
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.settings import complete, find_configuration
 from hawp_core.workflow.stages import Origin, train_recipe
 
 if TYPE_CHECKING:
+    from hawp_core.data.label_file import LabelFile
     from hawp_core.data.photographs.dataset import PhotographSet
     from hawp_core.data.shapes.dataset import ShapeSet
 
@@ -64,13 +65,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     work = parser.add_argument_group("work")
     work.add_argument(
         "--gpus",
-        type=common.positive(int),
+        type=common.positive(int, common.MOST_PROCESSES),
         metavar="N",
         help="GPUs of this machine that share each batch; on a CPU, processes [from the config: 1]",
     )
     work.add_argument(
         "--num-workers",
-        type=common.count,
+        type=common.setting("compute.workers"),
         metavar="N",
         help="processes that load and augment, for each GPU [from the config: 2]",
     )
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     settings, planned = common.load_settings(args.modelcfg)
     data = read_data_config(args.datacfg)
-    section = "synthetic" if data["kind"] == "shapes" else "real"
+    section = "synthetic" if isinstance(data, ShapeData) else "real"
     _override(settings, section, args)
     settings = complete(settings, "command line")
     name = args.name or (planned and planned.name)
@@ -127,15 +128,17 @@ def _override(settings: dict, section: str, args: argparse.Namespace) -> None:
             raise UserError("this recipe starts from the previous round's model: give it with --pretrained FILE.")
 
 
-def _recipe(settings: dict, section: str, data: dict, name: str, args: argparse.Namespace) -> Recipe:
-    shapes = data["key"] if section == "synthetic" else read_data_config(Path(data["shapes"]))["key"]
+def _recipe(
+    settings: dict, section: str, data: ShapeData | PhotographData, name: str, args: argparse.Namespace
+) -> Recipe:
+    shapes = read_validation_shapes(args.datacfg, data).key
     places = {
         "data": str(args.datacfg),
-        "shapes": str(args.datacfg if section == "synthetic" else data["shapes"]),
+        "shapes": str(args.datacfg if isinstance(data, ShapeData) else data.shapes),
         "start": str(args.pretrained) if args.pretrained else None,
     }
     start = _origin(args.pretrained).key if args.pretrained else None
-    return train_recipe(settings, section, name, data=data["key"], shapes=shapes, start=start, places=places)
+    return train_recipe(settings, section, name, data=data.key, shapes=shapes, start=start, places=places)
 
 
 def _origin(model: Path) -> Origin:
@@ -144,7 +147,9 @@ def _origin(model: Path) -> Origin:
     return Origin.of(load_checkpoint(model, "cpu")[1], model)
 
 
-def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, recipe: Recipe) -> None:
+def _train(
+    args: argparse.Namespace, settings: dict, section: str, data: ShapeData | PhotographData, recipe: Recipe
+) -> None:
     """Train unless the model is there, and let it appear under its name when all that belongs to it is written."""
     from hawp_core.runtime.lease import lease
     from hawp_core.runtime.progress import log
@@ -172,7 +177,7 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
             log.info("%s is there: nothing to do", model)
             return
         if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
-            dataset, validation = _dataset(args, settings, section, data)
+            dataset, validation = _dataset(args, settings, data)
             images = len(dataset)
             trainer = make_trainer(
                 settings, section, dataset, validation, place, start=args.pretrained, work=work, stop=stop,
@@ -185,10 +190,11 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
             distributed.on_main(lambda: write_text(config, yaml.safe_dump(recipe.settings, sort_keys=False)))
             metrics = trainer.run()
             parents = [Path(recipe.places["data"])] + ([args.pretrained] if args.pretrained else [])
+            rows = place.metrics_file
             counts = {"images": images, "steps": trainer.at.step, **metrics}
             distributed.on_main(
                 lambda: write_record(
-                    model, recipe, outputs={model.name: kept, config.name: config}, upstream=parents,
+                    model, recipe, outputs={model.name: kept, config.name: config, rows.name: rows}, upstream=parents,
                     seconds=trainer.at.seconds, device=where, counts=counts,
                 )
             )  # fmt: skip
@@ -199,19 +205,24 @@ def _train(args: argparse.Namespace, settings: dict, section: str, data: dict, r
 
 
 def _dataset(
-    args: argparse.Namespace, settings: dict, section: str, data: dict
+    args: argparse.Namespace, settings: dict, data: ShapeData | PhotographData
 ) -> tuple["ShapeSet | PhotographSet", "ShapeSet"]:
     """What is learned from, and the shapes that the model is validated on."""
+    from hawp_core.data.photographs.labelled import check_labelled
     from hawp_core.data.shapes.dataset import ShapeSet
     from hawp_core.training.assembly import labelled_photographs
 
-    shapes = data if section == "synthetic" else read_data_config(Path(data["shapes"]))
-    validation = ShapeSet([Path(file) for file in shapes["validation"]])
-    if section == "synthetic":
-        return ShapeSet([Path(file) for file in data["train"]]), validation
+    validation = ShapeSet(read_validation_shapes(args.datacfg, data).validation)
+    if isinstance(data, ShapeData):
+        return ShapeSet(data.train), validation
     size, flips = settings["model"]["image_size"], settings["train"]["real"]["flips"]
-    cache = photograph_cache(data["photographs"], size)
-    return labelled_photographs(data["labels"], data["key"], data["folder"], size, flips, cache), validation
+    cache = photograph_cache(data.photographs, size)
+
+    def check(labels: "LabelFile") -> None:
+        listing = manifest_file(data.photographs)
+        check_labelled(data.folder, labels.names, data.photographs, listing, FINGERPRINT_CACHE, args.datacfg)
+
+    return labelled_photographs(data.labels, data.key, data.folder, size, flips, cache, check), validation
 
 
 def _link(file: Path, name: Path) -> None:

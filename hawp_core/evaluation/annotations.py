@@ -1,12 +1,12 @@
 """Labelled photographs in the layouts of the Wireframe and York Urban sets."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
+from hawp_core.runtime.files import LARGEST_JSON, parse_json, read_limited
 
 
 def read_annotations(path: Path | str, *, origin: float = 0.0) -> list[tuple[str, Wireframe]]:
@@ -27,7 +27,7 @@ def read_annotations(path: Path | str, *, origin: float = 0.0) -> list[tuple[str
         UserError: no such file, not JSON, or not in this layout.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries = parse_json(read_limited(path, LARGEST_JSON))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give an existing annotation file.") from error
     except ValueError as error:

@@ -5,16 +5,13 @@ for what is not defined, such as the repeatability of a detector that finds no l
 """
 
 import dataclasses
-import types
-import typing
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json, write_json
 from hawp_core.runtime.text import shown
+from hawp_core.runtime.typed import typed
 
 # The detectors that are compared, by the names that they have in the file.
 MODEL, BASELINE = "model", "LSD"
@@ -185,52 +182,8 @@ class Evaluation:
         """
         content = read_json(path)
         try:
-            return cast(Evaluation, _typed(cls, content, ""))
+            return typed(cls, content)
         except ValueError as error:
             raise UserError(
                 f"{shown(path)} is no evaluation of this version ({error}): delete it, and measure the model again."
             ) from error
-
-
-def _typed(kind: object, value: object, place: str) -> object:
-    """A value of a JSON file as `kind`: a dataclass, dict, tuple, optional or plain type of the classes above.
-
-    Raises:
-        ValueError: it is of another kind; the text names the `place`, such as 'shapes.sAP10'.
-    """
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ValueError(f"{place} is {_named(value)}")
-        hints = typing.get_type_hints(kind)
-        fields = {}
-        for each in dataclasses.fields(kind):
-            inside = f"{place}.{each.name}".lstrip(".")
-            if each.name in value:
-                fields[each.name] = _typed(hints[each.name], value[each.name], inside)
-            elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
-                raise ValueError(f"it lacks {inside}")
-        return cast(Callable[..., object], kind)(**fields)
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
-        return None if value is None else _typed(inner[0], value, place)
-    if origin is dict and isinstance(value, dict):
-        return {name: _typed(inner[1], each, f"{place}.{name}") for name, each in value.items()}
-    if origin is tuple and isinstance(value, list):
-        kinds = [inner[0]] * len(value) if inner[1] is Ellipsis else inner
-        if len(kinds) == len(value):
-            return tuple(_typed(k, each, f"{place}[{i}]") for i, (k, each) in enumerate(zip(kinds, value, strict=True)))
-    # To Python a truth value is a number.
-    elif isinstance(value, bool):
-        pass
-    elif isinstance(kind, type) and isinstance(value, (int, float) if kind is float else kind):
-        return kind(value)
-    raise ValueError(f"{place} is {_named(value)}")
-
-
-def _named(value: object) -> str:
-    """A value of JSON in a few words."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
-    return shown(repr(value))[:60]

@@ -25,7 +25,10 @@ from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import Journal, journal_file
 from hawp_core.runtime.progress import bar
 from hawp_core.runtime.signals import StopRequest
+from hawp_core.runtime.text import shown
+from hawp_core.runtime.typed import typed
 
+MOST_PIXELS = 2**31  # of a side: label files count in int32
 # Batches that are read ahead while the network works.
 AHEAD = 2
 
@@ -96,6 +99,27 @@ def _wireframe(record: dict) -> Wireframe:
     return Wireframe(record["junctions"], record["edges"], record["scores"], *record["size"])
 
 
+def usable_records(records: list[dict]) -> list[dict]:
+    """The records of a journal that say how a photograph was labelled, or why it was not; it is looked at again otherwise."""
+    return [record for record in records if _is_usable(record)]
+
+
+def _is_usable(record: dict) -> bool:
+    index, times = record.get("index"), [record.get(name, 0.0) for name in ("at", "seconds")]
+    if not isinstance(index, int) or isinstance(index, bool) or not isinstance(record.get("name"), str):
+        return False
+    if not all(isinstance(value, int | float) for value in times):
+        return False
+    if "rejected" in record:
+        return isinstance(record["rejected"], str)
+    try:
+        found = _wireframe(record)
+        whole = all(isinstance(side, int) and 0 < side < MOST_PIXELS for side in (found.width, found.height))
+        return whole and bool(np.isfinite(found.junctions).all() and np.isfinite(found.scores).all())
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return False
+
+
 def export_shard(
     path: Path,
     labeller: Labeller,
@@ -128,7 +152,7 @@ def export_shard(
     journal = Journal(journal_file(path, key))
     reader = _Reader(manifest, labeller, seed, threads)
     try:
-        done = {record["index"]: record for record in journal.records if record["index"] in wanted}
+        done = {record["index"]: record for record in usable_records(journal.records) if record["index"] in wanted}
         resumed = len(done)
         pending = [i for i in wanted if i not in done]
         with bar(f"label {path.name}", len(wanted), "image", resumed) as shown:
@@ -180,6 +204,30 @@ def _sum(seconds: list[float | None]) -> float | None:
     return None if None in seconds else round(sum(seconds), 3)
 
 
+def rejected_list(labels: Path) -> Path:
+    """Where the photographs that could not be read are listed, beside the labels of the others."""
+    return labels.with_name(f"{labels.stem}-rejected.csv")
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a shard says of itself; an older program did not note the time."""
+
+    export: str
+    rejected: tuple[tuple[str, str], ...]
+    seconds: float | None = None
+    device: str = "unknown"
+
+
+def _about(part: Path, shard: LabelFile) -> _About:
+    try:
+        return typed(_About, shard.about)
+    except ValueError as error:
+        raise UserError(
+            f"{part} is no shard of an export ({error}): delete it and run the same command again."
+        ) from error
+
+
 def gather(
     parts: list[Path], destination: Path, manifest: Manifest, *, key: str, max_rejected: float, about: dict
 ) -> dict:
@@ -192,22 +240,23 @@ def gather(
         UserError: a shard of another export, photographs that no shard holds, or too many unreadable photographs.
     """
     found: dict[str, Wireframe] = {}
-    rejected = {entry.name: entry.reason for entry in manifest.rejected}
+    rejected: dict[str, str] = {entry.name: entry.reason for entry in manifest.rejected}
     total = len(manifest.entries) + len(rejected)
     seconds: list[float | None] = []
     devices: set[str] = set()
     for part in parts:
         shard = LabelFile(part)
-        if shard.about.get("export") != key:
-            raise UserError(f"{part} belongs to the export {shard.about.get('export')}, not to {key}: delete it.")
+        said = _about(part, shard)
+        if said.export != key:
+            raise UserError(f"{part} belongs to the export {shown(said.export)}, not to {key}: delete it.")
         found.update((name, shard[name]) for name in shard.names)
-        rejected.update(shard.about["rejected"])
-        seconds.append(shard.about.get("seconds"))
-        devices.add(shard.about.get("device", "unknown"))
+        rejected.update(said.rejected)
+        seconds.append(said.seconds)
+        devices.add(said.device)
     missing = [e.name for e in manifest.entries if e.name not in found and e.name not in rejected]
     if missing:
         raise UserError(f"no shard holds the labels of {missing[0]!r} ({len(missing)} missing): make the shards again.")
-    listing = destination.with_name(destination.stem + "-rejected.csv")
+    listing = rejected_list(destination)
     if rejected:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([["photograph", "reason"], *sorted(rejected.items())])

@@ -4,7 +4,7 @@ Knows nothing of PyTorch, so that recipes and file headers can be compared where
 """
 
 import dataclasses
-import math
+import sys
 
 from hawp_core.errors import UserError
 
@@ -98,7 +98,7 @@ def _acceptable(name: str, value: object, default: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     if isinstance(default, float):
-        return math.isfinite(value) and (value >= 0 if name == "junction_threshold" else value > 0)
+        return abs(value) <= sys.float_info.max and (value >= 0 if name == "junction_threshold" else value > 0)
     least = {"width": 16, "line_points": 3}.get(name, 1)
     return isinstance(value, int) and least <= value <= LARGEST[name] and (name != "width" or value % 16 == 0)
 

@@ -1,10 +1,12 @@
 """What each step of a run cost: time and memory, from its records and Snakemake's benchmark files."""
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from hawp_core.report.rounds import Finished, record_of
+from hawp_core.report.rounds import Finished, record_of, seconds_of
 from hawp_core.workflow.paths import logs
 from hawp_core.workflow.recipe import Recipe
 
@@ -35,22 +37,28 @@ def costs(shapes: Recipe, rounds: Sequence[Finished]) -> list[Cost]:
 
 
 def _cost(recipe: Recipe, number: int | None) -> Cost | None:
-    jobs = [
-        job
-        for file in logs(recipe, ".benchmark.tsv")
-        for job in csv.DictReader(file.open(encoding="utf-8"), delimiter="\t")
-    ]
+    jobs = [job for file in logs(recipe, ".benchmark.tsv") for job in _jobs(file) if _number(job.get("s")) is not None]
     if not jobs:
-        seconds = record_of(recipe).get("seconds")
+        seconds = seconds_of(record_of(recipe))
         return None if seconds is None else Cost(recipe.stage, number, None, seconds, None, None)
-    seconds = [float(job["s"]) for job in jobs]
-    memory = [value for job in jobs if (value := _number(job["max_rss"])) is not None]
-    return Cost(recipe.stage, number, len(jobs), sum(seconds), max(seconds), max(memory, default=None))
+    took = [value for job in jobs if (value := _number(job["s"])) is not None]
+    memory = [value for job in jobs if (value := _number(job.get("max_rss"))) is not None]
+    return Cost(recipe.stage, number, len(took), sum(took), max(took), max(memory, default=None))
 
 
-def _number(text: str) -> float | None:
+def _jobs(file: Path) -> list[dict[str, str]]:
+    """The rows of a benchmark file; none where it is damaged, for nothing hangs on it."""
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream, delimiter="\t"))
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def _number(text: object) -> float | None:
     """Snakemake writes NA for what it had no time to see."""
     try:
-        return float(text)
+        value = float(text) if isinstance(text, str) else math.nan
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

@@ -16,12 +16,11 @@ from hawp_core.data.label_file import LabelFile
 from hawp_core.errors import UserError
 from hawp_core.evaluation.repeatability import THRESHOLD, repeatability
 from hawp_core.evaluation.results import MODEL, DetectorRepeatability, Evaluation
-from hawp_core.runtime.files import read_json
 from hawp_core.workflow.chain import Round
 from hawp_core.workflow.paths import artifact
 from hawp_core.workflow.progress import metrics_file
 from hawp_core.workflow.recipe import Recipe, read_recipe
-from hawp_core.workflow.record import record_file
+from hawp_core.workflow.record import Record, read_record, record_file
 
 # Photographs whose labels are compared between rounds; a mean over so many is known to about a hundredth.
 MOST_COMPARED = 2000
@@ -35,7 +34,7 @@ class Finished:
         number: 0 is the round on shapes.
         train, export, evaluate: its recipes.
         evaluation: content of `evaluation-KEY.json`.
-        counts: what the export reports: images, junctions, lines, rejected.
+        counts: what the export reports: images, lines, rejected.
         train_seconds: how long the training took, as its record has it.
         agreement: photograph -> share of the lines that this round's labels and the previous round's have in common.
     """
@@ -45,7 +44,7 @@ class Finished:
     export: Recipe
     evaluate: Recipe
     evaluation: Evaluation
-    counts: dict
+    counts: dict[str, float]
     train_seconds: float | None
     agreement: dict[str, float] = field(default_factory=dict)
 
@@ -86,8 +85,8 @@ def finished(rounds: Sequence[Round]) -> list[Finished]:
             Finished(
                 each.number, each.train, each.export, each.evaluate,
                 evaluation=Evaluation.read(artifact(each.evaluate)),
-                counts=records["export"].get("counts") or _counts(labels),
-                train_seconds=records["train"].get("seconds"),
+                counts=_counts(records["export"], labels),
+                train_seconds=seconds_of(records["train"]),
                 agreement=agreement(before, labels, side(each.train)) if before else {},
             )
         )  # fmt: skip
@@ -105,12 +104,21 @@ def side(train: Recipe) -> int:
     return train.settings["model"]["image_size"]
 
 
-def record_of(recipe: Recipe) -> dict:
+def record_of(recipe: Recipe) -> Record | None:
+    """The lineage record of a recipe's result; None where there is none."""
     file = record_file(artifact(recipe))
-    return read_json(file) if file.is_file() else {}
+    return read_record(file) if file.is_file() else None
 
 
-def _counts(labels: LabelFile) -> dict:
+def seconds_of(record: Record | None) -> float | None:
+    """How long the work took; None where that is not known."""
+    return None if record is None else record.seconds
+
+
+def _counts(record: Record | None, labels: LabelFile) -> dict[str, float]:
+    """Images, lines and rejected photographs of an export, by its record or by what it left."""
+    if record is not None and record.counts:
+        return {name: record.count(name) for name in ("images", "lines", "rejected")}
     return {"images": len(labels), "lines": labels.line_count, "rejected": len(labels.about.get("rejected", []))}
 
 

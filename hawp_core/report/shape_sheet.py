@@ -1,24 +1,23 @@
 """Contact sheets of the synthetic shapes with their labels."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from hawp_core.data.data_config import read_shapes
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.data.shapes.drawing import draw
 from hawp_core.data.shapes.primitives import PUBLISHED, STYLES
 from hawp_core.report.drawing import PREVIEW_COLUMNS, contact_sheet, overlay
 from hawp_core.report.galleries import SHAPES_OF_EACH, Picture
-from hawp_core.runtime.files import read_yaml
 from hawp_core.workflow.paths import shape_config
 from hawp_core.workflow.recipe import Recipe
 
 
 def shape_picture(recipe: Recipe) -> Picture:
     """The synthetic shapes as they were trained on: the first images of each primitive with their labels."""
-    data = ShapeSet([Path(file) for file in read_yaml(shape_config(recipe.key))["train"]])
+    data = ShapeSet(read_shapes(shape_config(recipe.key)).train)
     kinds: dict[str, list] = {}
     for i in range(len(data)):
         sample = data.item(i)

@@ -8,8 +8,11 @@ from hawp_core.report.table import Row
 from hawp_core.workflow.recipe import Recipe
 
 
-def write_figures(folder: Path, shapes: Recipe, rounds: Sequence[Finished], table: Sequence[Row]) -> None:
-    """Write every figure as a picture and as a page with its numbers, and the table as CSV and as a page."""
+def write_figures(folder: Path, shapes: Recipe, rounds: Sequence[Finished], table: Sequence[Row]) -> list[Path]:
+    """Write every figure as a picture and as a page with its numbers, and the table as CSV and as a page.
+
+    Returns: the files.
+    """
     from hawp_core.report import charts, galleries, pages
     from hawp_core.report.costs import costs
     from hawp_core.report.shape_sheet import shape_picture
@@ -43,3 +46,8 @@ def write_figures(folder: Path, shapes: Recipe, rounds: Sequence[Finished], tabl
             temporary.write_bytes(picture.png)
         page = pages.page(picture.title, picture.about, pages.picture(picture.png, picture.about))
         write_text(folder / f"{name}.html", page)
+    pictures = [f"{name}.svg" for name in drawn] + [
+        f"{name}.png" for name in ("gallery-best", "gallery-worst", "shapes")
+    ]
+    written = ["rounds.csv", "rounds.html", *pictures, *(f"{Path(name).stem}.html" for name in pictures)]
+    return [folder / name for name in written]

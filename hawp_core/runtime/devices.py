@@ -7,6 +7,8 @@ import os
 
 from hawp_core.errors import UserError
 
+MOST_THREADS = 1024  # as the schema of the settings has it
+
 
 def compute_options(args: argparse.Namespace, compute: dict):
     """(device, precision) chosen by the command line, then the configuration, then what the machine has.
@@ -36,9 +38,27 @@ def compute_options(args: argparse.Namespace, compute: dict):
 
 
 def threads(args: argparse.Namespace, compute: dict) -> int:
-    """CPU threads chosen by the command line, then the configuration, then what was granted."""
+    """CPU threads chosen by the command line, then the configuration, then HAWP_THREADS, then what was granted.
+
+    Raises:
+        UserError: HAWP_THREADS is no number of threads.
+    """
     wanted = args.threads if getattr(args, "threads", None) is not None else compute["threads"]
-    return wanted or int(os.environ.get("HAWP_THREADS", 0)) or len(os.sched_getaffinity(0))
+    return wanted or _threads_of_environment() or len(os.sched_getaffinity(0))
+
+
+def _threads_of_environment() -> int:
+    """HAWP_THREADS; 0 where it is not set.
+
+    Raises:
+        UserError: it is no number of threads.
+    """
+    text = os.environ.get("HAWP_THREADS") or "0"
+    if not text.isdecimal() or len(text) > len(str(MOST_THREADS)) or int(text) > MOST_THREADS:
+        raise UserError(
+            f"HAWP_THREADS is {text!r}, and must be a whole number up to {MOST_THREADS}: correct it, or unset it to take all cores."
+        )
+    return int(text)
 
 
 def keep_freed_memory() -> None:

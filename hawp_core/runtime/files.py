@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from hawp_core.errors import UserError
 
+# Far beyond any file of ours, and short work.
+LARGEST_JSON, LARGEST_YAML = 2**28, 2**24
 TAIL = 65536  # bytes at the end of a file of JSON lines that hold its last rows
 
 
@@ -73,18 +76,54 @@ def read_json(path: Path | str) -> dict:
         UserError: no such file, not JSON, or not an object.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
+        value = parse_json(read_limited(path, LARGEST_JSON))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give an existing file.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}): delete it, or write it anew.") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a {type(value).__name__}, not a JSON object: give a file that this tool wrote.")
     return value
 
 
+def parse_json(text: str | bytes) -> object:
+    """The value of a JSON text, whose numbers are finite.
+
+    Raises:
+        ValueError: no JSON, or nested beyond all measure.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_limited(path: Path | str, most: int) -> str:
+    """The text of a file of at most `most` bytes; a device that never ends is left alone as well.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: larger, or not UTF-8.
+    """
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(most + 1)
+    except ValueError as error:  # a zero byte, or a character that has no bytes
+        raise ValueError(f"its name is none: {error}") from error
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most // 2**20} MB")
+    return content.decode("utf-8")
+
+
 def _no_number(word: str) -> None:
     raise ValueError(f"it holds {word}")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {digits[:20]}")
+    return value
 
 
 def json_lines(content: bytes) -> list:
@@ -123,10 +162,10 @@ def read_yaml(path: Path | str) -> dict:
     from hawp_core.runtime.limited_yaml import parse_yaml
 
     try:
-        value = parse_yaml(Path(path).read_text(encoding="utf-8"))
+        value = parse_yaml(read_limited(path, LARGEST_YAML))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give an existing configuration file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not valid YAML ({reason}): correct it there.") from error
     if value is None:

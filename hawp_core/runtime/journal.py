@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.files import TAIL, parse_json
 
 
 def work_folder(result: Path) -> Path:
@@ -72,6 +73,17 @@ class Journal:
             self._stream.close()
 
 
+def last_records(path: Path) -> list[dict]:
+    """The last records of a journal that somebody may be writing; damaged ones are left out."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(max(0, path.stat().st_size - TAIL))
+            lines = stream.read().splitlines(keepends=True)
+    except OSError:
+        return []
+    return [record for line in lines if (record := _checked(line)) is not None]
+
+
 def _checked(line: bytes) -> dict | None:
     """The record of a whole, unaltered journal line; None otherwise."""
     if not line.endswith(b"\n") or len(line) < 10:
@@ -79,6 +91,7 @@ def _checked(line: bytes) -> dict | None:
     if line[:9] != f"{zlib.crc32(line[9:-1]):08x} ".encode():
         return None
     try:
-        return json.loads(line[9:-1])
+        record = parse_json(line[9:-1])
     except ValueError:
         return None
+    return record if isinstance(record, dict) else None

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,12 +12,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hawp_core.runtime.files import write_text
+from hawp_core.runtime.files import parse_json, read_limited, write_text
 from hawp_core.runtime.signals import StopRequest
+from hawp_core.runtime.text import shown
+from hawp_core.runtime.typed import typed
 
 BEAT_SECONDS = 20  # how often a lease's holder shows that it lives
+LARGEST = 2**16  # bytes of a lease
 SILENCE_SECONDS = 180  # a holder on another machine that Slurm cannot vouch for is dead after this
 
 
@@ -28,18 +33,40 @@ def _process_start(pid: int) -> str | None:
         return None
 
 
-def _holder() -> dict:
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": _process_start(os.getpid()),
-        "slurm_job": os.environ.get("SLURM_JOB_ID"),
-    }
+@dataclass(frozen=True)
+class _Holder:
+    """Who holds a lease: a process by its number and its start, and the Slurm job that it belongs to."""
+
+    host: str
+    pid: int
+    started: str | None
+    slurm_job: str | None
+
+    @classmethod
+    def this(cls) -> "_Holder":
+        """This process."""
+        return cls(socket.gethostname(), os.getpid(), _process_start(os.getpid()), os.environ.get("SLURM_JOB_ID"))
+
+    @classmethod
+    def read(cls, lease: Path) -> "_Holder | None":
+        """Who wrote `lease`; None where there is none, or it is damaged: leases appear whole, so no living process's is.
+
+        Raises:
+            OSError: it is there and cannot be read.
+        """
+        try:
+            return typed(cls, parse_json(read_limited(lease, LARGEST)))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def __str__(self) -> str:
+        job = f", Slurm job {self.slurm_job}" if self.slurm_job else ""
+        return shown(f"process {self.pid} on {self.host}{job}")
 
 
 def _slurm_alive(job: str) -> bool | None:
     """Whether Slurm still runs (or is ending) the job; None where Slurm cannot be asked."""
-    if shutil.which("squeue") is None:
+    if shutil.which("squeue") is None or not re.fullmatch(r"\d+(_\d+)?", job):
         return None
     try:
         answer = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True, timeout=30)
@@ -50,13 +77,13 @@ def _slurm_alive(job: str) -> bool | None:
     return answer.stdout.strip() in {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING"}
 
 
-def _alive(lease: Path, holder: dict) -> bool:
+def _alive(lease: Path, holder: _Holder) -> bool:
     """Whether the process that wrote `lease` still works."""
-    if holder.get("host") == socket.gethostname():
-        return holder.get("started") is not None and _process_start(holder["pid"]) == holder["started"]
+    if holder.host == socket.gethostname():
+        return holder.started is not None and _process_start(holder.pid) == holder.started
     # Of this very job, requeued from a node that was cut off, Slurm cannot tell: the earlier run may still write.
-    if holder.get("slurm_job") and holder["slurm_job"] != os.environ.get("SLURM_JOB_ID"):
-        alive = _slurm_alive(holder["slurm_job"])
+    if holder.slurm_job and holder.slurm_job != os.environ.get("SLURM_JOB_ID"):
+        alive = _slurm_alive(holder.slurm_job)
         if alive is not None:
             return alive
     try:
@@ -83,7 +110,7 @@ def lease(
     while not _take(path):
         if not told:
             (say or (lambda text: print(text, file=sys.stderr)))(
-                f"waiting for {_describe(path)}, which works on {folder}"
+                f"waiting for {_Holder.read(path) or 'another process'}, which works on {folder}"
             )
             told = True
         if stop is not None:
@@ -104,8 +131,8 @@ def lease(
         over.set()
         thread.join()
         # Not if another process took it over, thinking that this one was dead.
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads(path.read_text()) == _holder():
+        with contextlib.suppress(OSError):
+            if _Holder.read(path) == _Holder.this():
                 path.unlink()
 
 
@@ -115,16 +142,10 @@ def _take(path: Path) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            holder = json.loads(path.read_text())
-        except FileNotFoundError:
-            holder = None
-        except ValueError:
-            holder = {}
-        mine = _holder()
-        if holder and (holder["pid"], holder["host"]) != (mine["pid"], mine["host"]) and _alive(path, holder):
+        holder, mine = _Holder.read(path), _Holder.this()
+        if holder and (holder.pid, holder.host) != (mine.pid, mine.host) and _alive(path, holder):
             return False
-        write_text(path, json.dumps(mine))
+        write_text(path, json.dumps(asdict(mine)))
     return True
 
 
@@ -132,16 +153,7 @@ def worker(folder: Path) -> str | None:
     """Who works in `folder`, in words; None where nobody does, or only a dead process's lease is left."""
     path = folder / "lease.json"
     try:
-        holder = json.loads(path.read_text())
-    except (OSError, ValueError):
+        holder = _Holder.read(path)
+    except OSError:
         return None
-    return _describe(path) if _alive(path, holder) else None
-
-
-def _describe(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return "another process"
-    job = f", Slurm job {holder['slurm_job']}" if holder.get("slurm_job") else ""
-    return f"process {holder['pid']} on {holder['host']}{job}"
+    return str(holder) if holder and _alive(path, holder) else None

@@ -37,7 +37,8 @@ def parse_yaml(text: str) -> object:
         if _values(node, {}) > MOST_VALUES:
             raise yaml.YAMLError(f"it stands for more than {MOST_VALUES:,} values")
         return loader.construct_document(node)
-    except (ValueError, OverflowError, RecursionError) as error:
+    # PyYAML's constructors trip over values that are not what their tags say, such as !!int "" and !!bool x.
+    except (ValueError, OverflowError, RecursionError, LookupError, AttributeError, TypeError) as error:
         raise yaml.YAMLError(str(error).partition(";")[0]) from error
     finally:
         loader.dispose()

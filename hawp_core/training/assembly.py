@@ -1,5 +1,6 @@
 """A trainer put together from settings: network, data, augmentation, schedule."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,13 @@ def make_trainer(
 
 
 def labelled_photographs(
-    labels_file: str, export: str, folder: str, size: int, flips: int, cache: Path
+    labels_file: Path,
+    export: str,
+    folder: str,
+    size: int,
+    flips: int,
+    cache: Path,
+    check: Callable[[LabelFile], None],
 ) -> PhotographSet:
     """Photographs with the labels of an export.
 
@@ -107,9 +114,10 @@ def labelled_photographs(
         size: side of the network's input, pixels.
         flips: mirrorings of each photograph in an epoch.
         cache: where the resized photographs are kept.
+        check: raises UserError unless the photographs are those that were labelled.
 
     Raises:
-        UserError: the labels are another export's, or photographs cannot be read.
+        UserError: the labels are another export's, the photographs are others, or photographs cannot be read.
     """
     labels = LabelFile(labels_file)
     if labels.about.get("export") != export:
@@ -117,6 +125,7 @@ def labelled_photographs(
             f"{labels_file} holds the labels of {labels.about.get('export')}, and its data config promises {export}: "
             "run the export again."
         )
+    distributed.on_main(lambda: check(labels))
     # The others find the cache that the main process makes.
     with distributed.main_first():
         return PhotographSet(folder, labels, size, flips, cache=cache)

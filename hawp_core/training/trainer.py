@@ -24,11 +24,14 @@ from tqdm import tqdm
 from hawp_core.data.batch import Batch
 from hawp_core.data.loader import Loader
 from hawp_core.data.shapes.dataset import ShapeSet
+from hawp_core.errors import UserError
 from hawp_core.evaluation.protocol import measure_on_shapes
 from hawp_core.model.checkpoint import save_checkpoint, save_state
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import bar, log
 from hawp_core.runtime.signals import StopRequest, interruption
+from hawp_core.runtime.text import first_line
+from hawp_core.runtime.typed import typed
 from hawp_core.training import distributed, losses
 from hawp_core.training.batch_norm import GlobalBatchNorm2d, globalise
 from hawp_core.training.history import History
@@ -270,11 +273,16 @@ class Trainer:
         """Carry on from the saved state, if there is one of this training, and forget the metrics written after it."""
         state = distributed.on_main(self.place.read_state)
         if state is not None:
-            self.network.load_state_dict(state["network"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            if self.average is not None:
-                self.average.load_state_dict(state["average"])
-            self.at = Progress(**state["at"])
+            try:
+                self.network.load_state_dict(state["network"])
+                self.optimiser.load_state_dict(state["optimiser"])
+                if self.average is not None:
+                    self.average.load_state_dict(state["average"])
+                self.at = typed(Progress, state["at"])
+            except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+                raise UserError(
+                    f"{self.place.state_file} is no state of this training ({first_line(error)}): move it away to begin anew."
+                ) from error
             log.info("carrying on after step %d (epoch %d)", self.at.step, self.at.epoch + 1)
         if distributed.is_main():
             self.history.forget_after(self.at.step, self.at.epoch)

@@ -1,4 +1,4 @@
-"""What lies in exp-ssl/, data-ssl/ and reports/: found by its address, checked against its record, removed when nobody needs it."""
+"""What lies in exp-ssl/, data-ssl/ and reports/: found by its address, removed when nobody needs it."""
 
 import contextlib
 import os
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hawp_core.errors import UserError
-from hawp_core.runtime.files import read_json, sha256
+from hawp_core.runtime.files import read_json
 from hawp_core.runtime.lease import worker
 from hawp_core.workflow.recipe import KEY_LENGTH
 
 KEY = rf"[0-9a-f]{{{KEY_LENGTH}}}"
+ROOTS = ("exp-ssl", "data-ssl", "reports")
 _SHARD = r"\d{5,}-of-\d{5,}\.h5"
 _LEASE = r"lease\.(?:json|lock)"
 # Every name that the steps of a run write, below the folder of its round: nothing else is ever deleted.
@@ -23,10 +24,11 @@ _WRITTEN = {
     ),
     "data-ssl": re.compile(
         rf"(?P<key>{KEY})(?:-model-\d{{5,}})?\.(?:h5|yaml|log|lineage\.json)"
+        rf"|(?P<rejected>{KEY})-model-\d{{5,}}-rejected\.csv"
         rf"|(?P<shapes>{KEY})(?:/(?:train|validation)-{_SHARD})?"
         rf"|(?P<shards>{KEY})-shards(?:/{_SHARD}(?:\.work(?:/(?:{KEY}\.jsonl|[^/]+\.json|{_LEASE}))?)?)?"
     ),
-    "reports": re.compile(rf"(?P<key>{KEY})(?:/[a-z-]+\.(?:svg|png|html|csv))?"),
+    "reports": re.compile(rf"(?P<key>{KEY})(?:/[a-z-]+\.(?:svg|png|html|csv|lineage\.json))?"),
 }  # fmt: skip
 
 
@@ -39,7 +41,7 @@ def artifacts() -> dict[str, list[Path]]:
     known = _vouched_for()
     found: dict[str, list[Path]] = {}
     for root, pattern in _WRITTEN.items():
-        for path in _below(Path(root)):
+        for path in below(Path(root)):
             match = pattern.fullmatch("/".join(path.parts[2:]))
             key = match and next(value for value in match.groupdict().values() if value)
             if key in known:
@@ -49,20 +51,26 @@ def artifacts() -> dict[str, list[Path]]:
     return found
 
 
-def _below(root: Path) -> Iterator[Path]:
-    """Everything two levels and more below `root`, what is in a folder before the folder; links are left alone."""
+def is_written(path: Path) -> bool:
+    """Whether a step of a run gives a file this name."""
+    pattern = _WRITTEN.get(path.parts[0])
+    return pattern is not None and pattern.fullmatch("/".join(path.parts[2:])) is not None
+
+
+def below(root: Path, depth: int = 3) -> Iterator[Path]:
+    """Everything whose path has `depth` parts or more below `root`, what is in a folder before the folder; no links."""
     # os.walk would go into a root that is a link itself.
     for place, folders, files in () if root.is_symlink() else os.walk(root, topdown=False):
         for name in (*files, *folders):
             path = Path(place, name)
-            if len(path.parts) > 2 and not path.is_symlink():
+            if len(path.parts) >= depth and not path.is_symlink():
                 yield path
 
 
 def _vouched_for() -> dict[str, list[Path]]:
     """Address -> the recipes and lineage records that say that this tool made, or was about to make, an artifact."""
     found: dict[str, list[Path]] = {}
-    recipes = [path for path in _below(Path("recipes")) if re.fullmatch(rf"[a-z]+-{KEY}\.json", path.name)]
+    recipes = [path for path in below(Path("recipes")) if re.fullmatch(rf"[a-z]+-{KEY}\.json", path.name)]
     for path in (*recipes, *records()):
         with contextlib.suppress(UserError):
             key = read_json(path).get("key")
@@ -109,22 +117,5 @@ def remove(found: dict[str, list[Path]]) -> list[Path]:
 
 def records() -> Iterator[Path]:
     """Every lineage record below the working folder."""
-    for root in _WRITTEN:
-        yield from sorted(path for path in _below(Path(root)) if path.name.endswith("lineage.json"))
-
-
-def faults(record: Path) -> list[str]:
-    """What is wrong with the files that a lineage record vouches for: a sentence each, none if all is well.
-
-    Raises:
-        UserError: the record itself cannot be read.
-    """
-    content = read_json(record)
-    said = []
-    for name, expected in content["outputs"].items():
-        path = record.parent / name
-        if not path.is_file():
-            said.append(f"{path} is missing: run the workflow again to make it anew.")
-        elif sha256(path) != expected:
-            said.append(f"{path} changed since it was written: remove it and run the workflow again.")
-    return said
+    for root in ROOTS:
+        yield from sorted(path for path in below(Path(root)) if path.name.endswith("lineage.json"))

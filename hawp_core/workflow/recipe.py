@@ -7,12 +7,14 @@ written beside them as `places`, outside the digest. Recipes are known before an
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json, write_json
+from hawp_core.runtime.names import check_name, is_address
+from hawp_core.runtime.text import shown
+from hawp_core.workflow.recipe_check import check_complete, check_places
 
 RECIPE_FORMAT = "hawp-rounds recipe 1"
 
@@ -20,7 +22,6 @@ RECIPE_FORMAT = "hawp-rounds recipe 1"
 # is then made again. tests/test_versions.py compares a tiny run of each stage with what its number promised.
 STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "report": 1}
 
-LONGEST_NAME = 200  # bytes: a file system takes 255, and names get endings
 KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run
 
 RECIPES = Path("recipes")
@@ -42,40 +43,6 @@ def training_stage(settings: dict) -> dict:
 def recipe_file(stage: str, name: str, key: str) -> Path:
     """Where a recipe is written, relative to the working folder."""
     return RECIPES / name / f"{stage}-{key}.json"
-
-
-def check_name(name: object) -> None:
-    """Make sure that a name, wherever it comes from, is one plain folder inside the run.
-
-    Raises:
-        UserError: empty, hidden, too long, or with a separator or control character.
-    """
-    if (
-        not isinstance(name, str)
-        or not name.isprintable()
-        or re.search(r"[/\\]|^$|^[.-]", name)
-        or len(name.encode(errors="surrogatepass")) > LONGEST_NAME
-    ):
-        raise UserError(
-            f"the name {name!r} is no plain folder name: use letters, digits, dots, dashes and underscores, such as "
-            "mine-round0."
-        )
-
-
-def check_places(path: Path | str, places: object) -> None:
-    """Make sure that what a recipe's file says of where things lie stays inside the run; the photographs may lie anywhere.
-
-    Raises:
-        UserError: a place outside the working folder, or no place at all.
-    """
-    named = places if isinstance(places, dict) else {"everything": places}
-    for role, value in named.items():
-        for each in value if isinstance(value, list) else [value]:
-            outside = isinstance(each, str) and (Path(each).is_absolute() or ".." in Path(each).parts or "\0" in each)
-            if named is not places or (outside and role != "folder"):
-                raise UserError(
-                    f"{path} places {role} at {each!r}, which is not inside the run: delete it and run the workflow again."
-                )
 
 
 @dataclass(frozen=True)
@@ -101,8 +68,10 @@ class Recipe:
     def __post_init__(self) -> None:
         check_name(self.name)
         for role, key in self.inputs.items():
-            if key is not None and not (isinstance(key, str) and re.fullmatch(r"[0-9a-f]{8,64}", key)):
-                raise UserError(f"{key!r} is no address of what a recipe consumes as {role}: make that file anew.")
+            if key is not None and not is_address(key):
+                raise UserError(
+                    f"{shown(repr(key))[:80]} is no address of what a recipe consumes as {role}: make that file anew."
+                )
         if not self.version:
             object.__setattr__(self, "version", STAGE_VERSIONS[self.stage])
 
@@ -137,8 +106,11 @@ class Recipe:
         return self.file
 
 
-def read_recipe(path: Path | str) -> Recipe:
+def read_recipe(path: Path | str, *, any_version: bool = False) -> Recipe:
     """Read a recipe.
+
+    Args:
+        any_version: also one that an earlier version of this tool planned with.
 
     Raises:
         UserError: unreadable, altered since it was written, or of another version of this tool.
@@ -146,27 +118,31 @@ def read_recipe(path: Path | str) -> Recipe:
     record = read_json(path)
     if record.get("format") != RECIPE_FORMAT:
         raise UserError(
-            f"{path} has the recipe format {record.get('format')!r}, and this version reads {RECIPE_FORMAT!r}: "
+            f"{shown(path)} has the recipe format {shown(repr(record.get('format')))[:80]}, and this version reads {RECIPE_FORMAT!r}: "
             "delete it and run the workflow again."
         )
+    stage, version, inputs = record.get("stage"), record.get("version"), record.get("inputs")
+    if not isinstance(stage, str) or stage not in STAGE_VERSIONS:
+        raise UserError(f"{shown(path)} is of no stage that this version knows: delete it and run the workflow again.")
     check_places(path, record.get("places"))
-    try:
-        recipe = Recipe(**{name: record[name] for name in ("stage", "settings", "inputs", "name", "places", "version")})
-    except KeyError as error:
-        raise UserError(f"{path} lacks {error}: delete it and run the workflow again.") from error
+    if not isinstance(inputs, dict) or not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UserError(f"{shown(path)} lacks inputs or a version: delete it and run the workflow again.")
+    recipe = Recipe(stage, record.get("settings", {}), inputs, record.get("name", ""), record["places"], version)
     if recipe.seal != record.get("seal"):
         raise UserError(
-            f"{path} was altered, or written by an earlier version: its name and places do not match their seal; delete it "
+            f"{shown(path)} was altered, or written by an earlier version: its name and places do not match their seal; delete it "
             "and run the workflow again."
         )
     if recipe.key != record.get("key"):
         raise UserError(
-            f"{path} was altered: its content has the key {recipe.key}, and it says {record.get('key')}; "
+            f"{shown(path)} was altered: its content has the key {recipe.key}, and it says {shown(str(record.get('key')))[:80]}; "
             "delete it and run the workflow again."
         )
-    if recipe.stage not in STAGE_VERSIONS or recipe.version != STAGE_VERSIONS[recipe.stage]:
+    if recipe.version == STAGE_VERSIONS[stage]:
+        check_complete(path, stage, recipe.settings, recipe.places)
+    elif not any_version:
         raise UserError(
-            f"{path} asks for version {recipe.version} of the stage '{recipe.stage}', and this is version "
-            f"{STAGE_VERSIONS.get(recipe.stage)}: run the workflow again, which plans with the present version."
+            f"{shown(path)} asks for version {recipe.version} of the stage '{recipe.stage}', and this is version "
+            f"{STAGE_VERSIONS[stage]}: run the workflow again, which plans with the present version."
         )
     return recipe

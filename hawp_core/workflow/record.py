@@ -1,18 +1,32 @@
 """The record beside every artifact: full ancestry, versions, commit, device, duration and the digest of each file."""
 
 import datetime
+import hashlib
 import importlib.metadata
+import math
 import os
 import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json, sha256, write_json
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.runtime.names import is_address, stays_inside
+from hawp_core.runtime.text import shown
+from hawp_core.runtime.typed import named, typed
+from hawp_core.workflow.recipe import Recipe, digest
 
 RECORDED_PACKAGES = ("torch", "torchvision", "kornia", "opencv-python-headless", "numpy", "h5py", "snakemake")
+
+# The fields of records that were written before they had a seal; these are read, and nothing tells a changed one.
+_BEFORE_SEALS = {
+    "key", "name", "stage", "version", "settings", "inputs", "ancestry", "command", "finished", "seconds", "device",
+    "host_threads", "python", "packages", "commit", "counts", "outputs",
+}  # fmt: skip
 
 
 def command_line() -> str:
@@ -26,11 +40,74 @@ def record_file(artifact: Path) -> Path:
     return artifact.parent / "lineage.json" if artifact.suffix == ".pth" else artifact.with_suffix(".lineage.json")
 
 
+@dataclass(frozen=True)
+class Record:
+    """What a lineage record says of an artifact; docs/formats.md lists all its fields.
+
+    Attributes:
+        key, name, stage, version, settings, inputs: as in the recipe.
+        ancestry: key -> the same of everything that the artifact descends from.
+        finished: UTC, ISO 8601.
+        seconds: of work; None where they are not known.
+        counts: what the stage reports of itself.
+        outputs: file, relative to the record -> its SHA-256.
+
+    Raises:
+        ValueError: a field that is none.
+    """
+
+    key: str
+    name: str
+    stage: str
+    version: int
+    settings: dict[str, object]
+    inputs: dict[str, object]
+    ancestry: dict[str, dict[str, object]]
+    finished: str
+    seconds: float | None
+    counts: dict[str, object]
+    outputs: dict[str, str]
+
+    def __post_init__(self) -> None:
+        for key in (self.key, *self.ancestry):
+            if not is_address(key):
+                raise ValueError(f"{named(key)} is no address")
+        for name in self.outputs:
+            if not stays_inside(name):
+                raise ValueError(f"its outputs name {named(name)}, which is not beside it")
+
+    def count(self, name: str) -> float:
+        """A number that the stage reports; 0 where it reports none of that name."""
+        value = self.counts.get(name)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+
+
+def read_record(file: Path) -> Record:
+    """Read a lineage record.
+
+    Raises:
+        UserError: no such file, or it is damaged.
+    """
+    content = read_json(file)
+    seal = content.pop("seal", None)
+    try:
+        if seal is None and not content.keys() <= _BEFORE_SEALS:
+            raise ValueError("it has no seal")
+        if seal is not None and seal != digest(content):
+            raise ValueError("it does not match its seal")
+        return typed(Record, content)
+    except ValueError as error:
+        raise UserError(
+            f"{shown(file)} is no lineage record as this program writes it ({error}): remove it with what lies beside it, and run "
+            "the workflow again."
+        ) from error
+
+
 def write_record(
     artifact: Path,
     recipe: Recipe,
     *,
-    outputs: dict[str, Path],
+    outputs: Mapping[str, Path | bytes],
     upstream: list[Path],
     seconds: float | None,
     device: str,
@@ -39,8 +116,8 @@ def write_record(
     """Write the lineage of `artifact`.
 
     Args:
-        outputs: names, relative to the record, and the files under which they lie now; their digests are kept, so that
-            `hawp verify` finds a flipped byte.
+        outputs: names, relative to the record, and the files under which they lie now, or what they will hold once they are
+            written; their digests are kept, so that `hawp verify` finds a flipped byte.
         upstream: artifacts that were consumed; their ancestry becomes part of this one's.
         seconds: of work that went into it, earlier attempts and other jobs included; None where they are not known.
         counts: what the stage reports of itself.
@@ -49,9 +126,11 @@ def write_record(
     for parent in upstream:
         file = record_file(parent)
         if file.is_file():
-            known = read_json(file)
-            ancestry |= known.get("ancestry", {})
-            ancestry[known["key"]] = {name: known[name] for name in ("stage", "version", "settings", "inputs", "name")}
+            known = read_record(file)
+            ancestry |= known.ancestry
+            ancestry[known.key] = {
+                name: getattr(known, name) for name in ("stage", "version", "settings", "inputs", "name")
+            }
     record = {
         "key": recipe.key,
         "name": recipe.name,
@@ -65,11 +144,19 @@ def write_record(
         "python": platform.python_version(),
         "packages": _versions(),
         "commit": _commit(),
-        "counts": counts,
-        "outputs": {name: sha256(path) for name, path in outputs.items()},
+        "counts": {name: value if _finite(value) else None for name, value in counts.items()},
+        "outputs": {
+            name: hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256(content)
+            for name, content in outputs.items()
+        },
     }
-    write_json(record_file(artifact), record)
+    write_json(record_file(artifact), record | {"seal": digest(record)})
     return record_file(artifact)
+
+
+def _finite(value: object) -> bool:
+    """Whether JSON has this value: it knows no number that is none."""
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _versions() -> dict[str, str]:

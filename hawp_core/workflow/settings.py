@@ -12,6 +12,9 @@ import yaml
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
+from hawp_core.runtime.text import shown
+
+LONGEST_SENTENCE = 1000  # characters: what is wrong may be a value of any length
 
 SCHEMA_FILE = Path(__file__).resolve().parent / "schema.yaml"
 # In a checkout a link to config/, in an installed package a copy of its files.
@@ -69,15 +72,24 @@ def complete(given: dict, source: Path | str = "the configuration") -> dict:
     Raises:
         UserError: an unknown setting, a wrong type, or a value out of range.
     """
-    rules = schema()
-    given = _with_values(rules, given)
-    for error in sorted(
-        jsonschema.Draft202012Validator(rules).iter_errors(given), key=lambda e: list(map(str, e.path))
-    ):
-        raise UserError(_sentence(error, source))
-    settings = _with_defaults(rules, given)
+    given = _with_values(schema(), given)
+    check(given, source)
+    settings = _with_defaults(schema(), given)
     _check_together(settings, source, has_model="model" in given)
     return settings
+
+
+def check(given: object, source: Path | str) -> None:
+    """Make sure that settings, as far as they are there, are acceptable one by one.
+
+    Raises:
+        UserError: an unknown setting, a wrong type, or a value out of range.
+    """
+    for error in sorted(
+        jsonschema.Draft202012Validator(schema()).iter_errors(given), key=lambda e: list(map(str, e.path))
+    ):
+        said = shown(_sentence(error, source))
+        raise UserError(said if len(said) < LONGEST_SENTENCE else f"{said[:LONGEST_SENTENCE]}...")
 
 
 def _with_values(rules: dict, given: object) -> object:

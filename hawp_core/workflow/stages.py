@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hawp_core.data.shapes.primitives import image_count
+from hawp_core.errors import UserError
 from hawp_core.runtime.files import sha256
+from hawp_core.runtime.names import is_address
+from hawp_core.runtime.text import shown
+from hawp_core.runtime.typed import typed
 from hawp_core.workflow.recipe import KEY_LENGTH, SHAPES_NAME, Recipe
 from hawp_core.workflow.settings import without_later_defaults
 from hawp_core.workflow.sharding import shard_count
@@ -33,10 +37,30 @@ class Origin:
 
     @classmethod
     def of(cls, info: dict, model: Path) -> "Origin":
-        """The origin of a model's file, from what `load_checkpoint` tells of it."""
-        made = info["recipe"]
-        key = made.get("key") or sha256(model)[:KEY_LENGTH]
-        return cls(key, made.get("name") or model.stem, info["epoch"], made.get("shapes"))
+        """The origin of a model's file, from what `load_checkpoint` tells of it.
+
+        Raises:
+            UserError: it says what makes no sense.
+        """
+        try:
+            made = typed(_Made, info["recipe"])
+            if made.key and not is_address(made.key):
+                raise ValueError("key is no address")
+        except ValueError as error:
+            raise UserError(
+                f"{shown(model)} does not say what it was trained with ({error}): it is damaged; train or copy it again."
+            ) from error
+        shapes = None if made.shapes is None else str(made.shapes)
+        return cls(made.key or sha256(model)[:KEY_LENGTH], made.name or model.stem, info["epoch"], shapes)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a model's file says of its training, as far as it is used; imported models say less."""
+
+    key: str | None = None
+    name: str | None = None
+    shapes: Path | None = None
 
 
 def pick(settings: dict, *paths: str) -> dict:

@@ -8,15 +8,15 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hawp_core.runtime.files import read_json, tail
-from hawp_core.runtime.journal import work_folder
+from hawp_core.runtime.journal import last_records, work_folder
 from hawp_core.runtime.lease import worker
+from hawp_core.runtime.text import shown
 from hawp_core.training.metrics import StepRow, ValidationRow
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import artifact, logs
 from hawp_core.workflow.progress import latest_metrics, progress, shards
 from hawp_core.workflow.recipe import Recipe, training_stage
-from hawp_core.workflow.record import record_file
+from hawp_core.workflow.record import Record, read_record, record_file
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,21 @@ def state(recipe: Recipe) -> State:
     if path.is_file():
         if not record_file(path).is_file():
             return State("done")
-        record = read_json(record_file(path))
-        return State("done", "", record["finished"], record["seconds"], _headline(recipe, record["counts"]))
+        record = read_record(record_file(path))
+        return State("done", "", shown(record.finished), record.seconds, _headline(recipe, record))
     detail = str(progress(recipe))
     return State("partial", detail) if detail else State("missing")
 
 
-def _headline(recipe: Recipe, counts: dict) -> str:
+def _headline(recipe: Recipe, record: Record) -> str:
+    count = record.count
     if recipe.stage == "train":
-        return f"sAP10 {counts['sAP10']:.1f} on shapes"
+        return f"sAP10 {count('sAP10'):.1f} on shapes"
     if recipe.stage == "export":
-        return f"{counts['lines'] / max(1, counts['images']):.1f} lines an image, {counts['rejected']} rejected"
+        return f"{count('lines') / max(1, count('images')):.1f} lines an image, {count('rejected'):.0f} rejected"
     if recipe.stage == "synthesize":
-        return f"{counts['train']} + {counts['validation']} images"
-    return counts.get("headline", "")
+        return f"{count('train'):.0f} + {count('validation'):.0f} images"
+    return shown(str(record.counts.get("headline", "")))
 
 
 RECENT = 64  # journal records that the speed of labelling is measured over
@@ -126,8 +127,8 @@ def _labelling(recipe: Recipe, number: int | None) -> Activity:
     for shard in shards(recipe):
         done += shard.done
         if not shard.finished and shard.done:
-            records = tail(shard.journal)[-RECENT:]
-            lines = sum(len(r.get("edges", ())) for r in records) / max(1, len(records))
+            records = last_records(shard.journal)[-RECENT:]
+            lines = sum(len(r["edges"]) for r in records if isinstance(r.get("edges"), list)) / max(1, len(records))
             if holder := worker(work_folder(shard.file)):
                 workers.append(holder)
                 rate += speed(records)
@@ -150,7 +151,7 @@ def _other(recipe: Recipe, number: int | None) -> Activity:
 
 def speed(records: list[dict]) -> float:
     """Images a second over journal records; those of the first batch only mark the beginning."""
-    times = [record["at"] for record in records if "at" in record]
+    times = [record["at"] for record in records if isinstance(record.get("at"), float)]
     if not times or times[-1] <= times[0]:
         return 0.0
     return sum(time > times[0] for time in times) / (times[-1] - times[0])

@@ -11,6 +11,7 @@ from places import TINY
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.workflow.recipe import Recipe
 
 
 @pytest.fixture
@@ -65,6 +66,17 @@ def data_config(**values) -> str:
     return write("data.yaml", yaml.safe_dump({k: v for k, v in data.items() if v is not None}))
 
 
+def photographs(**values) -> str:
+    """A data config of labelled photographs, with changed fields."""
+    data = {"kind": "photographs", "key": "a" * 16, "labels": "l.h5", "folder": "photos", "photographs": "b" * 64,
+            "shapes": "shapes.yaml"}  # fmt: skip
+    return write("data.yaml", yaml.safe_dump(data | values))
+
+
+def report_of_nothing() -> Path:
+    return Recipe("report", {}, {}, "a", {"recipes": []}).write()
+
+
 def label(*options):
     return ["homoadp", "--datacfg", TINY, "--ckpt", "model.pth", "--images", "photos", *options]
 
@@ -97,7 +109,37 @@ CASES = {
     "broken YAML": (lambda: train("--modelcfg", write("x.yaml", "a: [")), ["x.yaml", "not valid YAML"]),
     "no such data config": (lambda: [*train(), "--datacfg", "gone.yaml"], ["gone.yaml"]),
     "a configuration as data config": (lambda: [*train(), "--datacfg", TINY], ["tiny.yaml", "not a data config"]),
-    "a data config that lacks its key": (lambda: [*train(), "--datacfg", data_config(key=None)], ["data.yaml", "lacks 'key'"]),
+    "a data config that lacks its key": (lambda: [*train(), "--datacfg", data_config(key=None)], ["data.yaml", "lacks key"]),
+    "a data config of several kinds": (lambda: [*train(), "--datacfg", data_config(kind=["x"])], ["data.yaml", "kind"]),
+    "a data config that names a shard by a mapping": (lambda: [*train(), "--datacfg", data_config(train=[{}])], ["train[0]"]),
+    "a data config without a shard": (lambda: [*train(), "--datacfg", data_config(validation=[])], ["validation names no"]),
+    "a data config with a number as shards": (lambda: [*train(), "--datacfg", data_config(train=5)], ["train is 5"]),
+    "a data config with an odd key": (lambda: [*train(), "--datacfg", data_config(key="../up")], ["key is '../up'"]),
+    "labels that are a number": (lambda: [*train(), "--datacfg", photographs(labels=5)], ["data.yaml", "labels is 5"]),
+    "labels of no name": (lambda: [*train(), "--datacfg", photographs(labels=None)], ["data.yaml", "labels is null"]),
+    "a folder that is a number": (lambda: [*train(), "--datacfg", photographs(folder=5)], ["data.yaml", "folder is 5"]),
+    "photographs that are a place": (
+        lambda: [*train(), "--datacfg", photographs(photographs="/elsewhere/")], ["photographs is '/elsewhere/'"],
+    ),
+    "shapes that are the data config itself": (
+        lambda: [*train(), "--datacfg", photographs(shapes="data.yaml")], ["data.yaml", "shapes are expected"],
+    ),
+    "shapes that are none": (lambda: [*train(), "--datacfg", photographs(shapes=None)], ["data.yaml", "names no shapes"]),
+    "shapes that never end": (lambda: [*train(), "--datacfg", photographs(shapes="/dev/zero")], ["/dev/zero", "larger"]),
+    "a data config as the configuration of an export": (
+        lambda: [*label(), "--datacfg", photographs(shapes=None)], ["data.yaml", "not a setting"],
+    ),
+    "a section that is empty": (
+        lambda: [*label(), "--datacfg", write("n.yaml", "shapes: null")], ["n.yaml", "shapes is None"],
+    ),
+    "a recipe of another stage": (
+        lambda: ["synthesize", "--config", str(report_of_nothing())], ["report", "one of shapes"],
+    ),
+    "threads without end": (lambda: train("--threads", "99999999999"), ["99999999999", "1,024"]),
+    "fewer threads than none": (lambda: train("--threads=-1"), ["'-1'"]),
+    "workers without end": (lambda: train("--num-workers", "99999"), ["99999", "256"]),
+    "processes without end": (lambda: train("--gpus", "99999999"), ["99999999", "1,024"]),
+    "shards without end": (lambda: label("--gather", "99999999999"), ["99999999999", "1,000,000"]),
     "a missing shard": (lambda: [*train(), "--datacfg", data_config(train=["gone.h5"])], ["gone.h5"]),
     "a cut shard": (
         lambda: [*train(), "--datacfg", data_config(train=[cut(str(next(Path("data-ssl").rglob("train*.h5"))), "c.h5", 0.5)])],
@@ -187,3 +229,40 @@ def test_a_configuration_made_to_harm_is_one_sentence(workplace, hawp, text):
 def test_rounds_beyond_the_limit_are_one_sentence(workplace, hawp, number):
     code, printed = hawp("plan", "--config", TINY, f"rounds={number}")
     assert code == 2 and "rounds" in printed and "100" in printed
+
+
+@pytest.mark.parametrize("threads", ["abc", "-1", "9" * 30, "1.5"])
+def test_threads_of_the_environment_are_a_number(hawp, place, monkeypatch, threads):
+    monkeypatch.setenv("HAWP_THREADS", threads)
+    code, printed = hawp(*train("--threads", "0"))
+    assert code == 2 and f"HAWP_THREADS is '{threads}'" in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize("shapes", [5, ["x"], "", "a\0b"])
+def test_a_model_that_names_no_place_for_its_shapes_labels_nothing(hawp, place, tiny, shapes):
+    network = WireframeNetwork(Architecture.from_dict(tiny["model"]))
+    save_checkpoint("odd.pth", network, epoch=1, recipe={"name": "m", "shapes": shapes})
+    code, printed = hawp(*label("--ckpt", "odd.pth"))
+    assert code == 2 and "odd.pth does not say what it was trained with (shapes is" in printed
+    assert not Path("data-ssl/m").exists()
+
+
+@pytest.mark.parametrize("content", ["{}", "5", "[]", '{"key": 5}'])
+@pytest.mark.parametrize("command", ["lineage", "verify", "status"])
+def test_a_damaged_lineage_record_is_one_sentence(hawp, place, content, command):
+    shutil.copy(TINY, "tiny.yaml")
+    Path("tiny.yaml").write_text(f"{TINY.read_text()}\nphotographs: {{folder: photos}}\n")
+    record = next(Path("data-ssl/synthetic-shapes").glob("*.lineage.json"))
+    record.write_text(content)
+    code, printed = hawp(command, *([] if command == "verify" else ["--config", "tiny.yaml"]))
+    assert code == 2 and record.name in printed and "Traceback" not in printed
+
+
+@pytest.mark.parametrize("content", ["5", "[]", '"x"', "null", '{"pid": "x"}', '{"host": 1}', "[" * 100_000, ""])
+def test_a_damaged_lease_is_nobodys(place, content):
+    from hawp_core.runtime.lease import lease, worker
+
+    Path("lease.json").write_text(content)
+    assert worker(Path()) is None
+    with lease(Path()):
+        assert worker(Path())

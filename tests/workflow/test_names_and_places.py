@@ -13,6 +13,7 @@ from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.workflow.recipe import Recipe, digest, read_recipe
 
+PLACES = {"folder": "/photos", "model": "m.pth", "manifest": "l.jsonl", "shapes": None}
 ODD = ["../../x", "/elsewhere", "a/b", "..", "", "a\nb", "a\0b", ".hidden", "-option", "n" * 300, None, 5, "a\\b"]
 
 
@@ -20,7 +21,7 @@ ODD = ["../../x", "/elsewhere", "a/b", "..", "", "a\nb", "a\0b", ".hidden", "-op
 def recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = Recipe(
-        "evaluate", {"seed": 0}, {"model": "0123456789abcdef"}, "a-round0", {"folder": "/photos", "model": "m.pth"}
+        "evaluate", {"seed": 0, "evaluate": {"photographs": 1}}, {"model": "0123456789abcdef"}, "a-round0", PLACES
     )
     return made.write()
 
@@ -34,7 +35,7 @@ def rewritten(path, seal: bool, **changes):
 
 
 def test_a_sound_recipe_is_read(recipe):
-    assert read_recipe(recipe).places == {"folder": "/photos", "model": "m.pth"}
+    assert read_recipe(recipe).places == PLACES
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -46,9 +47,21 @@ def test_a_name_is_one_folder(recipe, name):
 @pytest.mark.parametrize("place", ["/etc/model.pth", "../model.pth", "a/../../model.pth", "a\0b"])
 def test_a_place_is_inside_the_run(recipe, place):
     with pytest.raises(UserError, match="not inside the run"):
-        read_recipe(rewritten(recipe, True, places={"folder": "/photos", "model": place}))
+        read_recipe(rewritten(recipe, True, places=PLACES | {"model": place}))
     with pytest.raises(UserError, match="not inside the run"):
-        read_recipe(rewritten(recipe, True, places={"recipes": ["fine.json", place]}))
+        read_recipe(rewritten(recipe, True, places=PLACES | {"recipes": ["fine.json", place]}))
+
+
+@pytest.mark.parametrize("role", PLACES)
+@pytest.mark.parametrize("value", [5, [], {}, True, "", "\ud800"])
+def test_a_place_is_text_that_a_file_system_takes(recipe, role, value):
+    with pytest.raises(UserError, match="not inside the run"):
+        read_recipe(rewritten(recipe, True, places=PLACES | {role: value}))
+
+
+def test_a_place_that_the_stage_needs_is_there(recipe):
+    with pytest.raises(UserError, match=r"lacks places\.model"):
+        read_recipe(rewritten(recipe, True, places={"folder": "/photos", "manifest": "l.jsonl", "shapes": None}))
 
 
 @pytest.mark.parametrize("places", [None, 5, [1], "x"])
@@ -57,7 +70,7 @@ def test_places_are_a_mapping(recipe, places):
         read_recipe(rewritten(recipe, True, places=places))
 
 
-@pytest.mark.parametrize("change", [{"name": "b-round0"}, {"places": {"folder": "/photos", "model": "other.pth"}}])
+@pytest.mark.parametrize("change", [{"name": "b-round0"}, {"places": PLACES | {"model": "other.pth"}}])
 def test_an_altered_name_or_place_is_noticed(recipe, change):
     with pytest.raises(UserError, match="altered"):
         read_recipe(rewritten(recipe, False, **change))

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from hawp_core.data.label_file import LabelFile
+from hawp_core.data.label_file import UNREADABLE, LabelFile, image_sum, plain
 from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import resolve
 from hawp_core.data.samples import Sample
@@ -83,6 +83,8 @@ class _PhotographCache:
 
     def __init__(self, photographs: PhotographSet, path: Path) -> None:
         self._path, self._pixels = path, None
+        self._sums = np.zeros(0, np.uint32)
+        self._compared = np.zeros(len(photographs.labels), bool)
         key = self._key(photographs)
         if not self._fits(key):
             self._build(photographs, key)
@@ -108,8 +110,9 @@ class _PhotographCache:
     def _fits(self, key: str) -> bool:
         try:
             with h5py.File(self._path, "r") as file:
-                return file.attrs["key"] == key
-        except (OSError, KeyError):
+                self._sums = _sums(file)
+                return bool(file.attrs["key"] == key)
+        except UNREADABLE:
             return False
 
     def _build(self, photographs: PhotographSet, key: str) -> None:
@@ -123,15 +126,57 @@ class _PhotographCache:
             tqdm(total=len(rows), desc="photographs", delay=2) as bar,
         ):
             images = file.create_dataset("images", shape, np.uint8)
+            sums = np.zeros(len(rows), np.uint32)
             for start in range(0, len(rows), CACHE_BATCH):
                 batch = rows[start : start + CACHE_BATCH]
-                images[batch.start : batch.stop] = np.stack(list(threads.map(photographs.read, batch)))
+                pixels = np.stack(list(threads.map(photographs.read, batch)))
+                images[batch.start : batch.stop] = pixels
+                sums[batch.start : batch.stop] = [image_sum(image) for image in pixels]
                 bar.update(len(batch))
+            file["sums"] = sums
+            file["sums"].attrs["sum"] = image_sum(sums)
             file.attrs["key"] = key
+        self._sums = sums
 
     def read(self, row: int) -> np.ndarray:
         if self._pixels is None:
-            with h5py.File(self._path, "r") as file:
-                images = file["images"]
-                self._pixels = np.memmap(self._path, np.uint8, "r", images.id.get_offset(), images.shape)
-        return np.array(self._pixels[row])
+            self._pixels = _mapped(self._path)
+        image = np.array(self._pixels[row])
+        # Once is enough: what was read stays in this process's memory, or comes from the same disk.
+        if not self._compared[row] and image_sum(image) != self._sums[row]:
+            raise UserError(_changed(self._path))
+        self._compared[row] = True
+        return image
+
+
+def _changed(path: Path) -> str:
+    return f"{path} changed since it was written: remove it, and it is made again from the photographs."
+
+
+def _sums(file: h5py.File) -> np.ndarray:
+    """The CRC-32 of each image of a cache.
+
+    Raises:
+        ValueError: they are none, or do not fit the images.
+    """
+    sums = plain(file, "sums")[()]
+    if image_sum(sums) != file["sums"].attrs["sum"] or sums.shape != plain(file, "images").shape[:1]:
+        raise ValueError("its sums do not fit")
+    return sums
+
+
+def _mapped(path: Path) -> np.ndarray:
+    with h5py.File(path, "r") as file:
+        images = plain(file, "images")
+        return np.memmap(path, np.uint8, "r", images.id.get_offset(), images.shape)
+
+
+def cache_faults(path: Path) -> list[str]:
+    """What is wrong with a cache of photographs: a sentence, or none."""
+    try:
+        with h5py.File(path, "r") as file:
+            sums = _sums(file)
+        whole = all(image_sum(image) == kept for image, kept in zip(_mapped(path), sums, strict=True))
+    except UNREADABLE:
+        whole = False
+    return [] if whole else [_changed(path)]

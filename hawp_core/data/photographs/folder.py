@@ -8,10 +8,11 @@ import importlib.util
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.names import inside
 from hawp_core.runtime.text import shown
 
 EXTENSIONS = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
@@ -161,9 +162,6 @@ def resolve(folder: Path | str, name: str) -> Path:
     """The path of the photograph `name` of `folder`.
 
     Raises:
-        UserError: the name is empty, absolute, or leaves the folder by '..'.
+        UserError: as `inside`.
     """
-    parts = PurePosixPath(name)
-    if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\0" in name:
-        raise UserError(f"{shown(name)!r} is no path inside {shown(folder)}: name a photograph relative to the folder.")
-    return locate(folder) / name
+    return inside(locate(folder), name)

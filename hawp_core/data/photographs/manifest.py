@@ -189,8 +189,11 @@ def _hashed(folder: Path | str, photograph: Photograph) -> Entry | Rejected:
     return Entry(photograph.name, digest, photograph.size, photograph.mtime_ns)
 
 
-def check_unchanged(folder: Path | str, entry: Entry) -> None:
+def check_unchanged(folder: Path | str, entry: Entry, since: str = "the run began", remedy: str = "start anew") -> None:
     """See that a photograph is still what it was; its content is read only where its size or time differs.
+
+    Args:
+        since, remedy: for the message: since when, and what to do other than put the old file back.
 
     Raises:
         UserError: it changed, or cannot be reached.
@@ -202,7 +205,7 @@ def check_unchanged(folder: Path | str, entry: Entry) -> None:
         changed = not same and (found.st_size != entry.size or sha256(path) != entry.sha256)
     except OSError as error:
         raise UserError(
-            f"{shown(path)} was readable when the run began, not now ({error.strerror}): put it back, or start anew."
+            f"{shown(path)} was readable when {since}, not now ({error.strerror}): put it back, or {remedy}."
         ) from error
     if changed:
-        raise UserError(f"{shown(path)} changed since the run began: put the old file back, or start anew.")
+        raise UserError(f"{shown(path)} changed since {since}: put the old file back, or {remedy}.")

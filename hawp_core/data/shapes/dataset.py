@@ -50,8 +50,14 @@ class ShapeSet:
         return self._pixels
 
     def item(self, index: int) -> Sample:
-        """Sample `index`, counted through all shards."""
+        """Sample `index`, counted through all shards.
+
+        Raises:
+            UserError: its pixels changed since they were written.
+        """
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
         row = index - int(self._starts[shard])
         labels = self._shards[shard]
-        return Sample(np.array(self._mapped()[shard][row]), labels[row], 0, labels.names[row])
+        pixels = np.array(self._mapped()[shard][row])
+        labels.check_image(row, pixels)
+        return Sample(pixels, labels[row], 0, labels.names[row])

@@ -1,0 +1,148 @@
+"""What `hawp verify` checks: every file that a run keeps, against the digest that was kept of it.
+
+docs/security.md says what is covered, by what, and what is not.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.photographs.dataset import cache_faults
+from hawp_core.data.photographs.manifest import Manifest
+from hawp_core.errors import UserError
+from hawp_core.runtime.files import sha256
+from hawp_core.runtime.lease import worker
+from hawp_core.runtime.names import inside
+from hawp_core.workflow.inventory import KEY, ROOTS, below, is_written
+from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file
+from hawp_core.workflow.recipe import KEY_LENGTH, read_recipe
+from hawp_core.workflow.record import read_record, record_file
+
+CACHE = Path("data-ssl", "cache")
+# Results that have a lineage record beside them, below the folder of a round; older reports have none.
+_RESULTS = {
+    "exp-ssl": re.compile(rf"{KEY}/(?:model-\d{{5,}}\.pth|evaluation-{KEY}\.json)"),
+    "data-ssl": re.compile(rf"{KEY}(?:-model-\d{{5,}}\.(?:h5|yaml)|\.yaml)"),
+}
+_SHARD = re.compile(rf"{KEY}(?:-shards)?/(?:(?:train|validation)-)?\d{{5,}}-of-\d{{5,}}\.h5")
+_RECIPE = re.compile(rf"[a-z]+-{KEY}\.json")
+_LIST = re.compile(rf"photographs-{KEY}\.jsonl")
+# States that a step removes or goes over when it is done, and curves that repeat the metrics.
+_UNFINISHED = re.compile(r"(?:.*/)?(?:lease\.(?:json|lock)|resume\.pth|\..*|.*\.work/.*|tensorboard/.*)")
+
+
+@dataclass
+class Verified:
+    """What was found.
+
+    Attributes:
+        faults: a sentence for each file that is not as it was written, or is gone.
+        by_digest: files whose SHA-256 a lineage record keeps.
+        sealed: lineage records, recipes and lists of photographs, which keep a digest of themselves.
+        by_image: files that were checked image by image.
+        undigested: files of steps of an earlier version, of which no digest was kept.
+        states: files of unfinished work, and TensorBoard's curves.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    by_digest: set[Path] = field(default_factory=set)
+    sealed: set[Path] = field(default_factory=set)
+    by_image: set[Path] = field(default_factory=set)
+    undigested: list[Path] = field(default_factory=list)
+    states: list[Path] = field(default_factory=list)
+
+    def look(self, path: Path, read: Callable[[], object], kept: set[Path]) -> None:
+        """Read a file that keeps digests of itself; note it in `kept`, and what is wrong with it."""
+        kept.add(path)
+        try:
+            read()
+        except UserError as error:
+            self.faults.append(str(error))
+
+
+def verify(progress: Callable[[], object]) -> Verified:
+    """Check everything below the working folder; `progress` is called after each file of `files`."""
+    found = Verified()
+    every = list(files())
+    for path in every:
+        if path.name.endswith("lineage.json"):
+            _check_record(path, found)
+            progress()
+    for path in every:
+        if not path.name.endswith("lineage.json"):
+            _check(path, found)
+            progress()
+    return found
+
+
+def files() -> Iterator[Path]:
+    """Every file that a run keeps, links left alone."""
+    for root in (*ROOTS, "recipes"):
+        yield from sorted(path for path in below(Path(root), 2) if path.is_file())
+
+
+def _check_record(record: Path, found: Verified) -> None:
+    found.sealed.add(record)
+    try:
+        outputs = read_record(record).outputs
+    except UserError as error:
+        found.faults.append(str(error))
+        return
+    for name, expected in outputs.items():
+        path = inside(record.parent, name)
+        found.by_digest.add(path)
+        if not path.is_file():
+            found.faults.append(f"{path} is missing: run the workflow again to make it anew.")
+        elif sha256(path) != expected:
+            found.faults.append(f"{path} changed since it was written: remove it and run the workflow again.")
+
+
+def _check(path: Path, found: Verified) -> None:
+    """A file that is no lineage record; the records were read before."""
+    root, rest = path.parts[0], "/".join(path.parts[2:])
+    if root == "recipes":
+        _check_plan(path, found)
+    elif path.parent == CACHE and path.suffix == ".h5":
+        found.by_image.add(path)
+        found.faults += cache_faults(path)
+    elif path in found.by_digest:
+        return
+    elif _UNFINISHED.fullmatch(rest):
+        found.states.append(path)
+    elif (result := _RESULTS.get(root)) and result.fullmatch(rest) and not record_file(path).is_file():
+        if not _is_worked_on(path):
+            found.faults.append(
+                f"{record_file(path)} is missing, and with it what vouches for {path}: remove that and run the workflow again."
+            )
+    elif root == "data-ssl" and _SHARD.fullmatch(rest):
+        # Not gathered yet.
+        found.look(path, lambda: LabelFile(path).check_images(), found.by_image)
+    elif is_written(path):
+        found.undigested.append(path)
+
+
+def _is_worked_on(path: Path) -> bool:
+    """Whether somebody makes this result just now: its record comes a moment before or after it."""
+    places = [path.parent, *path.parent.glob(f"{path.name[:KEY_LENGTH]}-shards/*.work")]
+    return any(worker(place) is not None for place in places)
+
+
+def _check_plan(path: Path, found: Verified) -> None:
+    if _RECIPE.fullmatch(path.name) and len(path.parts) == 3:
+        found.look(path, lambda: _check_recipe(path), found.sealed)
+    elif (_LIST.fullmatch(path.name) or path == FINGERPRINT_CACHE) and len(path.parts) == 2:
+        found.look(path, lambda: _check_list(path), found.sealed)
+
+
+def _check_recipe(path: Path) -> None:
+    recipe = read_recipe(path, any_version=True)
+    if recipe.file != path:
+        raise UserError(f"{path} holds the recipe of {recipe.file}: remove it and run the workflow again.")
+
+
+def _check_list(path: Path) -> None:
+    manifest = Manifest.read(path)
+    if path != FINGERPRINT_CACHE and manifest_file(manifest.key) != path:
+        raise UserError(f"{path} holds the list {manifest_file(manifest.key)}: remove it and run the workflow again.")
