@@ -76,9 +76,26 @@ def bind(
         Flat lists ordered by image and pair: image_index (L,), pair (L, 2) junction indices i < j, and the index of
         the proposal (L,) within its image.
     """
-    slots, count = junctions.shape[1], proposals.shape[1]
+    slots = junctions.shape[1]
     codes = pair_codes(proposals, junctions, valid, radius2)
-    order = torch.arange(count, device=codes.device).expand_as(codes)
-    first = codes.new_full((len(codes), slots**2 + 1), count).scatter_reduce(1, codes, order, "amin")[:, :-1]
-    image_index, code = (first < count).nonzero().unbind(1)
+    first = _first_proposals(codes, slots)[:, :-1]
+    image_index, code = (first < proposals.shape[1]).nonzero().unbind(1)
     return image_index, torch.stack((code // slots, code % slots), dim=1), first[image_index, code]
+
+
+def _first_proposals(codes: torch.Tensor, slots: int) -> torch.Tensor:
+    """(B, K * K + 1) index of the first proposal of each code; P where there is none."""
+    count = codes.shape[1]
+    order = torch.arange(count, device=codes.device).expand_as(codes)
+    return codes.new_full((len(codes), slots**2 + 1), count).scatter_reduce(1, codes, order, "amin")
+
+
+def first_of_pair(codes: torch.Tensor, slots: int) -> torch.Tensor:
+    """(B, P) whether a proposal is the first one that connects its pair: what `bind` lists, without waiting for a count.
+
+    Args:
+        codes: from `pair_codes`.
+        slots: K.
+    """
+    order = torch.arange(codes.shape[1], device=codes.device)
+    return (_first_proposals(codes, slots).gather(1, codes) == order) & (codes < slots**2)

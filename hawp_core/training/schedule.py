@@ -22,6 +22,7 @@ class Schedule:
     average: float
     weights: dict[str, float]
     seed: int
+    candidates: int = 0
 
     @classmethod
     def from_settings(cls, settings: dict, section: str) -> "Schedule":
@@ -30,7 +31,7 @@ class Schedule:
         return cls(
             stage["epochs"], stage["batch_size"], stage["base_lr"], tuple(stage["steps"]), stage["gamma"],
             stage["decay"], stage["warmup"], train["weight_decay"], train["clip_norm"], train["average"],
-            train["losses"], settings["seed"],
+            train["losses"], settings["seed"], train["candidates"],
         )  # fmt: skip
 
     def rate(self, step: int, steps_per_epoch: int) -> float:

@@ -12,6 +12,7 @@ import platform
 import tempfile
 import time
 import warnings
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,9 +33,10 @@ from hawp_core.runtime.progress import bar, log
 from hawp_core.runtime.signals import StopRequest, interruption
 from hawp_core.runtime.text import first_line
 from hawp_core.runtime.typed import typed
-from hawp_core.training import distributed, losses
+from hawp_core.training import distributed, draws, losses
 from hawp_core.training.batch_norm import GlobalBatchNorm2d, globalise
 from hawp_core.training.history import History
+from hawp_core.training.line_losses import Sampled
 from hawp_core.training.meter import Window
 from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow
 from hawp_core.training.place import TrainingPlace
@@ -57,30 +59,35 @@ def compile_parts(network: WireframeNetwork) -> None:
 
 
 class TrainingStep(nn.Module):
-    """The network with its losses as one module, so that wrappers see a single forward pass."""
+    """The network with its losses as one module, so that wrappers see a single forward pass.
 
-    def __init__(self, network: WireframeNetwork) -> None:
+    Args:
+        wanted: names of the losses that are computed.
+    """
+
+    def __init__(self, network: WireframeNetwork, wanted: Collection[str] = losses.NAMES) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.wanted = network, wanted
         self.norms = [module for module in network.modules() if isinstance(module, GlobalBatchNorm2d)]
 
-    def forward(self, batch: Batch, counted: bool = True) -> dict[str, torch.Tensor]:
+    def forward(self, batch: Batch, counted: bool = True, sampled: Sampled | None = None) -> dict[str, torch.Tensor]:
         """Unweighted losses of a batch; `counted` tells whether its images are part of the step."""
         for norm in self.norms:
             norm.counted = counted
-        return losses.compute(self.network, batch)
+        return losses.compute(self.network, batch, self.wanted, sampled)
 
 
-def distribute(network: WireframeNetwork) -> nn.Module:
+def distribute(network: WireframeNetwork, wanted: Collection[str] = losses.NAMES) -> nn.Module:
     """The training step of one of several processes: gradients are averaged over them, batch statistics are common."""
     globalise(network)
-    # No loss reaches it; the wrapper would wait for its gradient.
-    network.regional_head.requires_grad_(False)
+    # No loss reaches them; the wrapper would wait for their gradients.
+    for part in losses.unreached(network, wanted):
+        part.requires_grad_(False)
     with warnings.catch_warnings():
         # PyTorch 2.15 gives the option another name, which older ones do not know.
         warnings.simplefilter("ignore", FutureWarning)
         # Running statistics are the same everywhere, being computed from the same numbers.
-        return DistributedDataParallel(TrainingStep(network), broadcast_buffers=False)
+        return DistributedDataParallel(TrainingStep(network, wanted), broadcast_buffers=False)
 
 
 @dataclass
@@ -126,13 +133,15 @@ class Trainer:
         self.place, self.recipe, self.stop = place, recipe, stop
         self.precision, self.save_seconds = precision, save_seconds
         self.device = next(network.parameters()).device
-        self.step_module = TrainingStep(network) if distributed.world() == 1 else distribute(network)
+        wanted = tuple(name for name, weight in schedule.weights.items() if weight)
+        self.step_module = (TrainingStep if distributed.world() == 1 else distribute)(network, wanted)
         self.optimiser = torch.optim.Adam(
             network.parameters(),
             schedule.base_lr,
             weight_decay=schedule.weight_decay,
             amsgrad=True,
-            fused=self.device.type == "cuda",
+            # Neither waits for a number of its own nor goes through the weights more than once.
+            fused=True,
         )
         # Measured and kept instead of the last weights, which the last batches still shake.
         self.average = (
@@ -229,7 +238,7 @@ class Trainer:
         images, own = batch.share
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            found = self.step_module(batch, own > 0)
+            found = self.step_module(batch, own > 0, self._sampled(batch))
         total = sum(self.schedule.weights[name] * value for name, value in found.items())
         # Losses are means over this process's images, and gradients become means over the processes.
         (total * (own * distributed.world() / images)).backward()
@@ -241,6 +250,14 @@ class Trainer:
         return distributed.total(
             {name: value.detach() * (own / images) for name, value in (found | {"loss": total}).items()}
         )
+
+    def _sampled(self, batch: Batch) -> Sampled | None:
+        """Which candidates the losses of lines draw: of an image the same, whichever process has it."""
+        if not self.schedule.candidates:
+            return None
+        places = (distributed.rank(), distributed.world(), len(batch))
+        seeds = draws.image_seeds(self.schedule.seed, self.at.step, *places, self.device)
+        return Sampled(self.schedule.candidates, seeds)
 
     @torch.no_grad()
     def _validate(self) -> ValidationRow:

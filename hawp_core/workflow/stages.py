@@ -105,6 +105,7 @@ def train_recipe(
         "model",
         "train.weight_decay",
         "train.clip_norm",
+        "train.candidates",
         "train.average",
         "train.losses",
         f"train.{section}",

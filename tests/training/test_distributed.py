@@ -39,7 +39,15 @@ from hawp_core.workflow import settings
 
 SIDE = 64
 # Lines of each image: batches of one step, the second one without any line, others that two processes share unequally.
-BATCHES = {"lines": [3, 2, 5, 1], "no lines": [0, 0, 0, 0], "some": [0, 4, 0, 2, 3], "fewer than processes": [3]}
+# The last ones with candidates drawn: their images' draws are the same in whichever process.
+DRAWN = 6
+BATCHES = {
+    "lines": [3, 2, 5, 1],
+    "no lines": [0, 0, 0, 0],
+    "some": [0, 4, 0, 2, 3],
+    "fewer than processes": [3],
+    "drawn": [3, 2, 5, 1, 2],
+}
 # 16 shapes: steps of 13 images (7 and 6) and of 3 (2 and 1).
 CURVE = {"epochs": 2, "batch_size": 13, "base_lr": 0.001, "steps": [1]}
 PATIENCE = 150
@@ -72,8 +80,9 @@ def share(batch: Batch) -> Batch:
     return Batch(**values, names=[batch.names[i] for i in chosen], share=Share(len(batch), own))
 
 
-def make_trainer(folder: Path, data: object, validation: object) -> Trainer:
+def make_trainer(folder: Path, data: object, validation: object, candidates: int = 0) -> Trainer:
     tiny = settings.load(TINY)
+    tiny["train"]["candidates"] = candidates
     tiny["train"]["synthetic"].update(CURVE)
     torch.manual_seed(0)
     return Trainer(
@@ -95,10 +104,10 @@ def double() -> Iterator[None]:
 
 
 @double()
-def first_step(lines: list[int]) -> dict[str, dict[str, torch.Tensor]]:
+def first_step(name: str) -> dict[str, dict[str, torch.Tensor]]:
     """Losses, gradients and statistics of a training's first step."""
-    trainer = make_trainer(Path(), None, None)
-    losses = trainer.step(share(make_batch(lines)))
+    trainer = make_trainer(Path(), None, None, DRAWN if name == "drawn" else 0)
+    losses = trainer.step(share(make_batch(BATCHES[name])))
     gradients = {name: p.grad for name, p in trainer.network.named_parameters()}
     statistics = {name: v for name, v in trainer.network.state_dict().items() if "running" in name or "num_" in name}
     return {"losses": losses, "gradients": gradients, "statistics": statistics}
@@ -115,7 +124,7 @@ def train(folder: Path, shapes: Path) -> None:
 def report(folder: Path, shapes: Path) -> None:
     """All that is compared, from one process or from each of several."""
     torch.set_num_threads(1)
-    steps = {name: first_step(lines) for name, lines in BATCHES.items()}
+    steps = {name: first_step(name) for name in BATCHES}
     folder.mkdir(exist_ok=True)
     torch.save(steps, folder / f"steps-{distributed.rank()}.pth")
     train(folder, shapes)

@@ -67,9 +67,13 @@ def test_a_finished_model_that_was_deleted_comes_back(hawp, shapes, monkeypatch)
     assert (folder / "model-00002.pth").read_bytes() == before
 
 
-@pytest.mark.parametrize("steps", [1, 4, 6])
-def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch, steps):
-    _, _, whole = train(hawp, shapes, "whole")
+@pytest.mark.parametrize(("steps", "candidates"), [(1, 0), (4, 0), (6, 0), (3, 20)])
+def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch, steps, candidates):
+    settings = yaml.safe_load(TINY.read_text())
+    settings["train"]["candidates"] = candidates
+    Path("drawn.yaml").write_text(yaml.safe_dump(settings))
+    drawn = ("--modelcfg", "drawn.yaml")
+    _, _, whole = train(hawp, shapes, "whole", *drawn)
     taken = 0
     step = Trainer.step
 
@@ -81,11 +85,11 @@ def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch
         return step(self, batch)
 
     monkeypatch.setattr(Trainer, "step", counted)
-    code, printed, cut = train(hawp, shapes, "cut")
+    code, printed, cut = train(hawp, shapes, "cut", *drawn)
     assert code == 75, printed
     assert f"step {steps} of 8 is saved" in printed
     assert not list(cut.glob("model-*.pth"))
-    code, printed, _ = train(hawp, shapes, "cut")
+    code, printed, _ = train(hawp, shapes, "cut", *drawn)
     assert code == 0, printed
     assert f"carrying on after step {steps}" in printed
     assert taken == 8
