@@ -11,10 +11,14 @@ import torch.nn.functional as F
 
 from hawp_core.geometry.homography import name_number, sample_homography
 from hawp_core.geometry.warping import warp_images
+from hawp_core.labelling.recurrence import recurring
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.detection import Detection, detect, detect_votes
 from hawp_core.model.network import WireframeNetwork
+
+# Names of `export.border`, as `warp_images` knows them.
+PADDING = {"replicate": "border", "black": "zeros"}
 
 # Of every five views one shows nothing from beyond the image's border (method: the first fifth).
 WHOLE_VIEW_SHARE = 5
@@ -30,6 +34,7 @@ class Adaptation:
     views: int = 10
     identity: bool = True
     min_score: float = 0.75
+    view_score: float = 0.3
     min_votes: int = 10
     border_margin: int = 3
     min_counts: int = 3
@@ -106,7 +111,7 @@ def aggregate(
         count += 1
         junction_total += prediction.scores.junction_probability()
         junction_count += 1
-    padding = "border" if adaptation.border == "replicate" else "zeros"
+    padding = PADDING[adaptation.border]
     step = max(1, chunk // b)
     for start in range(0, homographies.shape[1], step):
         there = homographies[:, start : start + step].reshape(-1, 3, 3).double()
@@ -150,7 +155,7 @@ def _in_cells(homographies: torch.Tensor) -> torch.Tensor:
 def label(
     network: WireframeNetwork, images: torch.Tensor, homographies: torch.Tensor, adaptation: Adaptation, *, chunk: int
 ) -> list[Detection]:
-    """Wireframes of images by homographic adaptation, or by votes of the field in one pass.
+    """Wireframes of images by homographic adaptation: by averaged heatmaps, or of lines that recur; or by votes in one pass.
 
     Args: as `aggregate`.
 
@@ -158,6 +163,17 @@ def label(
     """
     if adaptation.labels == "votes":
         return detect_votes(network, images, min_votes=adaptation.min_votes)
+    if adaptation.labels == "recurring":
+        return recurring(
+            network,
+            images,
+            homographies,
+            view_score=adaptation.view_score,
+            min_score=adaptation.min_score,
+            min_counts=adaptation.min_counts,
+            padding=PADDING[adaptation.border],
+            chunk=chunk,
+        )
     # The one pass over the images themselves serves as their identity view and for the detection.
     prediction = network(images)
     heatmap, _, junctions = aggregate(network, images, prediction, homographies, adaptation, chunk=chunk)
