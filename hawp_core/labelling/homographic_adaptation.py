@@ -162,7 +162,7 @@ def label(
     Returns: one detection an image, in network input pixels.
     """
     if adaptation.labels == "votes":
-        return detect_votes(network, images, min_votes=adaptation.min_votes)
+        return detect_votes(network, images, adaptation.min_votes)
     if adaptation.labels == "recurring":
         return recurring(
             network,

@@ -14,7 +14,7 @@ STRIDE = 4
 # memory than a machine has, and is told so before anything is built. The schema of the settings states the same.
 LARGEST = {
     "image_size": 4096, "width": 2048, "depth": 6, "stacks": 8, "line_points": 256, "junction_features": 4096,
-    "line_features": 256, "verification_width": 16384, "lineness_widths": 16384, "max_junctions": 4096,
+    "line_features": 256, "verification_width": 16384, "lineness_widths": 16384, "max_junctions": 4096, "votes": 65536,
 }  # fmt: skip
 
 
@@ -36,6 +36,8 @@ class Architecture:
         max_junctions: most junctions of an image.
         junction_threshold: least junction probability.
         binding_distance2: squared distance, grid units, under which a proposal's end binds to a junction.
+        votes: least votes of a line, where lines are scored by the votes of the field; 0 scores them by heatmap and
+            verification.
     """
 
     image_size: int = 512
@@ -52,6 +54,7 @@ class Architecture:
     max_junctions: int = 300
     junction_threshold: float = 0.008
     binding_distance2: float = 10.0
+    votes: int = 0
 
     @classmethod
     def from_dict(cls, values: dict) -> "Architecture":
@@ -99,12 +102,12 @@ def _acceptable(name: str, value: object, default: object) -> bool:
         return False
     if isinstance(default, float):
         return abs(value) <= sys.float_info.max and (value >= 0 if name == "junction_threshold" else value > 0)
-    least = {"width": 16, "line_points": 3}.get(name, 1)
+    least = {"width": 16, "line_points": 3, "votes": 0}.get(name, 1)
     return isinstance(value, int) and least <= value <= LARGEST[name] and (name != "width" or value % 16 == 0)
 
 
 def _wanted(name: str, default: object) -> str:
-    special = {"width": "a positive multiple of 16", "line_points": "a whole number from 3 on"}
+    special = {"width": "a positive multiple of 16", "line_points": "a whole number from 3 on", "votes": "a whole number, 0 or more"}
     kinds = {bool: "true or false", tuple: "two positive whole numbers", float: "a positive number"}
     most = f" up to {LARGEST[name]}" if name in LARGEST else ""
     return f"{special.get(name) or kinds.get(type(default), 'a positive whole number')}{most}, for instance {default!r}"

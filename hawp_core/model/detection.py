@@ -6,6 +6,7 @@ of lines must be known, not once an image. Source: HAWPv3 (arXiv 2210.12971), in
 Shape legend: B images, H x W input pixels, h x w grid, K junction slots, P proposals, L lines in a flat list.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,9 +73,13 @@ def detect(
         prediction: the network's for `images`, where it is known already.
         heatmap: (B, H, W) line probabilities, for instance averaged over warped views; the network's own by default.
         junction_map: (B, 1, h, w) junction probabilities, for instance averaged too; the network's own by default.
-        min_score: keep lines with sqrt(verification * heatmap score) above this.
+        min_score: keep lines with sqrt(verification * heatmap score) above this, or with such a score by votes where the
+            architecture says so (`detect_votes`).
     """
     architecture = network.architecture
+    if architecture.votes:
+        limit = architecture.max_junctions
+        return detect_votes(network, images, architecture.votes, max_junctions=limit, min_score=min_score)
     prediction = prediction or network(images)
     if heatmap is None:
         heatmap = network.heatmap_logits(prediction.features).float().softmax(dim=1)[:, 1]
@@ -97,7 +102,12 @@ def detect(
 
 @torch.no_grad()
 def detect_votes(
-    network: WireframeNetwork, images: torch.Tensor, *, min_votes: int = 10, max_junctions: int = 512
+    network: WireframeNetwork,
+    images: torch.Tensor,
+    min_votes: int = 10,
+    *,
+    max_junctions: int = 512,
+    min_score: float = 0.0,
 ) -> list[Detection]:
     """Wireframes by counting: a junction pair's support is the number of grid points whose line binds to it.
 
@@ -108,6 +118,7 @@ def detect_votes(
         images: (B, 1, H, W) in [0, 1].
         min_votes: least support of a line.
         max_junctions: most junctions of an image.
+        min_score: least score of a line, above the 0.5 of `min_votes`.
 
     Returns:
         One detection an image; a line with v votes has the score v / (v + min_votes), so the least one has 0.5.
@@ -119,7 +130,11 @@ def detect_votes(
     codes = pair_codes(proposals, junctions, valid, architecture.binding_distance2)
     slots = junctions.shape[1]
     votes = codes.new_zeros(len(images), slots**2 + 1).scatter_add(1, codes, torch.ones_like(codes))[:, :-1]
-    image_index, code = (votes >= max(1, min_votes)).nonzero().unbind(1)
+    least = max(1, min_votes)
+    # votes / (votes + least) >= min_score, solved for the votes.
+    if min_score > 0.5:
+        least = max(least, math.ceil(min_votes * min_score / (1 - min_score))) if min_score < 1 else votes.shape[1]
+    image_index, code = (votes >= least).nonzero().unbind(1)
     found = votes[image_index, code].to(junctions.dtype)
     pair = torch.stack((code // slots, code % slots), dim=1)
     size = (images.shape[3], images.shape[2])

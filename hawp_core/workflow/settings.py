@@ -171,6 +171,11 @@ def _check_together(settings: dict, source: Path | str, *, has_model: bool) -> N
                 f"({model['image_size']}), or 0 for whole images."
             )
     export = settings["export"]
+    if has_model and model["votes"] and export["labels"] == "heatmap":
+        raise UserError(
+            f"{source}: model.votes is {model['votes']}, so that no heatmap is learned, and export.labels is heatmap: "
+            "set it to votes or to recurring."
+        )
     looks = export["views"] + export["identity"]
     if export["labels"] == "heatmap" and looks < export["min_counts"]:
         raise UserError(

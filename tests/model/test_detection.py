@@ -341,3 +341,18 @@ def test_images_may_be_oblong():
     assert found.input_size == (192, 64)
     assert found.junctions[:, 0].max() > 64
     assert found.junctions[:, 1].max() <= 64
+
+
+def test_an_architecture_with_votes_scores_lines_by_them(images):
+    """`detect`, and with it every measurement and prediction, takes the votes and keeps those with the asked score."""
+    torch.manual_seed(1)
+    network = WireframeNetwork(replace(SMALL, votes=2, residual=False)).eval()
+    found = detect(network, images, min_score=0.0)
+    counted = detect_votes(network, images, 2, max_junctions=SMALL.max_junctions)
+    assert sum(len(each.scores) for each in found) > 0
+    for one, other in zip(found, counted, strict=True):
+        assert torch.equal(one.lines, other.lines)
+    for least in (0.5, 0.6, 0.75, 1.0):
+        kept = detect(network, images, min_score=least)
+        for one, all_ in zip(kept, counted, strict=True):
+            assert len(one.scores) == int((all_.scores >= least).sum())

@@ -1,0 +1,67 @@
+"""ScaleLSD's recipe, from shapes to predictions: five losses, no verification, no heatmap, votes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from places import ROOT
+
+from hawp_core.data.label_file import LabelFile
+from hawp_core.model.checkpoint import load_checkpoint
+from hawp_core.training.history import read_metrics
+from hawp_core.workflow.settings import load
+
+SMALLER = {
+    "shapes": {"train": 2, "validation": 1, "canvas": [120, 160]},
+    "model": {"image_size": 64, "width": 16, "depth": 2, "junction_features": 8, "verification_width": 16,
+              "max_junctions": 40, "line_points": 8, "votes": 2},
+    "evaluate": {"photographs": 2, "size": 64, "max_junctions": 40},
+    "export": {"min_votes": 2},
+    "compute": {"device": "cpu", "threads": 1, "workers": 0, "export_batch": 2},
+}  # fmt: skip
+
+
+@pytest.fixture
+def recipe(workplace) -> Path:
+    """config/scalelsd.yaml as published, with everything small."""
+    settings = yaml.safe_load((ROOT / "config" / "scalelsd.yaml").read_text())
+    for section, values in SMALLER.items():
+        settings[section] = settings[section] | values
+    for stage in ("synthetic", "real"):
+        settings["train"][stage] |= {"epochs": 1, "batch_size": 4, "crop": 0, "warmup": 0}
+    path = workplace / "small.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_it_trains_labels_measures_and_predicts(recipe, hawp, photographs):
+    assert hawp("synthesize", "--config", recipe)[0] == 0
+    shapes = next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
+    code, printed = hawp("train", "--datacfg", shapes, "--modelcfg", recipe, "--name", "s-round0")
+    assert code == 0, printed
+    model = next(Path("exp-ssl/s-round0").glob("*/model-00001.pth"))
+    row = next(row for row in read_metrics(model.with_name("metrics.jsonl")) if "loss" in row)
+    weights = load(recipe)["train"]["losses"]
+    assert {name for name in weights if name in row} == {"md", "dis", "jloc", "joff", "aux"}
+    assert load_checkpoint(model)[0].architecture.votes == 2
+
+    code, printed = hawp("homoadp", "--datacfg", recipe, "--images", photographs, "--ckpt", model)
+    assert code == 0, printed
+    labels = LabelFile(next(Path("data-ssl/s-round0").glob("*.h5")))
+    assert len(labels) == 6
+    data = next(Path("data-ssl/s-round0").glob("*.yaml"))
+    code, printed = hawp("train", "--datacfg", data, "--modelcfg", recipe, "--name", "s-round1", "--pretrained", model)
+    assert code == 0, printed
+    second = next(Path("exp-ssl/s-round1").glob("*/model-00001.pth"))
+    code, printed = hawp("evaluate", "--ckpt", second, "--config", recipe, "--images", photographs)
+    assert code == 0, printed
+    assert hawp("predict", photographs / "a.jpg", "--ckpt", second, "--ext", "json", "--threshold", "0")[0] == 0
+    said = json.loads(Path("wireframes/a.jpg.json").read_text())
+    assert all(score >= 0.5 for score in said["edges-weights"])
+
+
+def test_labels_by_a_heatmap_that_nobody_learns_are_refused(recipe, hawp):
+    recipe.write_text(recipe.read_text().replace("labels: votes", "labels: heatmap"))
+    code, printed = hawp("synthesize", "--config", recipe)
+    assert code == 2 and "model.votes is 2" in printed and "recurring" in printed
