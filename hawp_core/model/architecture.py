@@ -107,7 +107,11 @@ def _acceptable(name: str, value: object, default: object) -> bool:
 
 
 def _wanted(name: str, default: object) -> str:
-    special = {"width": "a positive multiple of 16", "line_points": "a whole number from 3 on", "votes": "a whole number, 0 or more"}
+    special = {
+        "width": "a positive multiple of 16",
+        "line_points": "a whole number from 3 on",
+        "votes": "a whole number, 0 or more",
+    }
     kinds = {bool: "true or false", tuple: "two positive whole numbers", float: "a positive number"}
     most = f" up to {LARGEST[name]}" if name in LARGEST else ""
     return f"{special.get(name) or kinds.get(type(default), 'a positive whole number')}{most}, for instance {default!r}"

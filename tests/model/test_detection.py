@@ -343,12 +343,13 @@ def test_images_may_be_oblong():
     assert found.junctions[:, 1].max() <= 64
 
 
-def test_an_architecture_with_votes_scores_lines_by_them(images):
+def test_an_architecture_with_votes_scores_lines_by_them():
     """`detect`, and with it every measurement and prediction, takes the votes and keeps those with the asked score."""
     torch.manual_seed(1)
-    network = WireframeNetwork(replace(SMALL, votes=2, residual=False)).eval()
+    network = WireframeNetwork(dataclasses.replace(TINY, votes=2, residual=False)).eval()
+    images = torch.rand(2, 1, SIZE, SIZE)
     found = detect(network, images, min_score=0.0)
-    counted = detect_votes(network, images, 2, max_junctions=SMALL.max_junctions)
+    counted = detect_votes(network, images, 2, max_junctions=TINY.max_junctions)
     assert sum(len(each.scores) for each in found) > 0
     for one, other in zip(found, counted, strict=True):
         assert torch.equal(one.lines, other.lines)

@@ -28,7 +28,7 @@ OTHER = {
 }  # fmt: skip
 TEXT = {
     "name": "other", "photographs.folder": "elsewhere", "train.synthetic.augment": "none", "train.real.augment": "none",
-    "train.synthetic.decay": "cosine", "train.real.decay": "cosine", "train.real.start": "previous", "export.labels": "votes", "export.border": "black", "export.zoom": "out",
+    "shapes.style": "photographic", "train.synthetic.decay": "cosine", "train.real.decay": "cosine", "train.real.start": "previous", "export.labels": "votes", "export.border": "black", "export.zoom": "out",
     "compute.device": "cuda", "compute.precision": "bfloat16",
 }  # fmt: skip
 
