@@ -67,7 +67,7 @@ fix: $(READY)  ## Mend what ruff and snakefmt can mend by themselves
 
 lock: $(READY)  ## Write envs/requirements.lock anew
 	uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-header \
-	    --extra workflow --extra test --extra onnx pyproject.toml -o envs/requirements.lock
+	    --all-extras pyproject.toml -o envs/requirements.lock
 
 clean:  ## Remove the environment; results stay
 	rm -rf .venv

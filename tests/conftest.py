@@ -16,6 +16,9 @@ import torch
 
 from hawp_core.commands import cli
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.checkpoint import save_checkpoint
+from hawp_core.model.network import WireframeNetwork
 from hawp_core.workflow import settings
 
 # PyTorch's cache of compiled networks does not know of ATEN_CPU_CAPABILITY: a process that finds what another capability left
@@ -80,6 +83,21 @@ def photographs(tmp_path_factory) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         small.save(folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """A small untrained model: it finds lines, though no true ones."""
+    torch.manual_seed(0)
+    network = WireframeNetwork(
+        Architecture(
+            image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16,
+            max_junctions=40,
+        )
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("model") / "model.pth"
+    save_checkpoint(path, network, epoch=1, recipe={})
+    return path
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from hawp_core.errors import Interrupted, UserError
+from hawp_core.runtime.extras import EXTRA_OF, how_to_get
 from hawp_core.runtime.progress import start_logging
 from hawp_core.workflow.record import command_line
 
@@ -72,6 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Interrupted, KeyboardInterrupt) as error:
         log.error("hawp %s: %s", args.command, str(error) or "interrupted")
         return STOPPED
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRA_OF:
+            return _defect(args.command)
+        log.error("hawp %s: %s", args.command, how_to_get(module))
+        return MISTAKE
     except Exception:
         return _defect(args.command)
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hawp_core.commands import common
 from hawp_core.errors import UserError
-from hawp_core.report.writing import write_figures
+from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import read_yaml
 from hawp_core.workflow.chain import report_recipe
 from hawp_core.workflow.paths import report_folder
@@ -33,11 +33,14 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.report.rounds import finished, planned
     from hawp_core.report.table import as_text, rows
     from hawp_core.report.verdicts import verdicts
+    from hawp_core.report.writing import write_figures
     from hawp_core.runtime.progress import log
     from hawp_core.workflow.paths import artifact
     from hawp_core.workflow.planning import plan_run
     from hawp_core.workflow.record import write_record
 
+    if not args.table:
+        require("matplotlib")
     files, number = common.named_run(args)
     recipe = _recipe(files)
     if recipe:

@@ -13,6 +13,7 @@ from hawp_core.commands import common
 from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config, read_validation_shapes
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import compute_options, device_name
+from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import replacing, write_text
 from hawp_core.training import launch
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file, photograph_cache, trained_model
@@ -90,6 +91,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
+    # The others of its libraries are imported before the first step; TensorBoard's would be after it.
+    require("tensorboard")
     settings, planned = common.load_settings(args.modelcfg)
     data = read_data_config(args.datacfg)
     section = "synthetic" if isinstance(data, ShapeData) else "real"

@@ -4,7 +4,6 @@ The graph is the network alone. Junctions, binding and verification depend on ho
 program of another language reads score maps, features and the line heatmap and does them as `detector` does.
 """
 
-import importlib.util
 import json
 import logging
 import warnings
@@ -14,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from hawp_core.errors import UserError
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import replacing
 
 # The first opset with everything that the exporter of PyTorch writes for this network.
@@ -24,7 +23,6 @@ OPSET = 18
 INPUT, OUTPUTS = "images", ("scores", "features", "heatmap")
 # Largest difference from PyTorch that rounding in another order of additions explains, relative to the largest value.
 TOLERANCE = 1e-4
-NEEDED = ("onnx", "onnxscript", "onnxruntime")
 
 
 class Graph(nn.Module):
@@ -54,9 +52,7 @@ def export_onnx(network: WireframeNetwork, path: Path | str, about: dict) -> Non
     Raises:
         UserError: packages are missing, or the file cannot be written.
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"ONNX needs {', '.join(missing)}: say `pip install -e '.[onnx]'` in the checkout.")
+    require("onnx", "onnxscript", "onnxruntime")
     size = network.architecture.image_size
     # Two images: an exporter takes a batch of one for a constant.
     example = torch.zeros(2, 1, size, size)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.extras import require
 from hawp_core.runtime.names import inside
 from hawp_core.runtime.text import shown
 
@@ -55,10 +56,8 @@ def bundled_folder() -> Path:
     Raises:
         UserError: scikit-image is not installed.
     """
-    found = importlib.util.find_spec("skimage")
-    if found is None:
-        raise UserError("'bundled' photographs come with scikit-image, which is not installed: install scikit-image.")
-    return Path(found.submodule_search_locations[0]) / "data"
+    require("skimage")
+    return Path(importlib.util.find_spec("skimage").submodule_search_locations[0]) / "data"
 
 
 def locate(folder: Path | str) -> Path:
