@@ -45,6 +45,16 @@ def check_name(name: object) -> None:
         )
 
 
+def named_folder(root: Path, name: str) -> Path:
+    """The folder of a round, or of another name, below `root`.
+
+    Raises:
+        UserError: as `check_name`.
+    """
+    check_name(name)
+    return root / name
+
+
 def stays_inside(name: str) -> bool:
     """Whether `name`, parts with '/' between them, leads to a place below the folder that it is joined to."""
     path = PurePosixPath(name)

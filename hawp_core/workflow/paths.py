@@ -7,6 +7,7 @@ the two together.
 from collections.abc import Iterator
 from pathlib import Path
 
+from hawp_core.runtime.names import named_folder
 from hawp_core.workflow.recipe import KEY_LENGTH, RECIPES, SHAPES_NAME, Recipe, training_stage
 from hawp_core.workflow.sharding import shard_name
 
@@ -61,12 +62,12 @@ def label_shards(recipe: Recipe, of: int | None = None) -> list[Path]:
 
 def label_shard(recipe: Recipe, shard: int, of: int) -> Path:
     """Where a shard of an export lies until the shards are joined."""
-    return DATA / recipe.name / f"{recipe.key}-shards" / shard_name(shard, of)
+    return named_folder(DATA, recipe.name) / f"{recipe.key}-shards" / shard_name(shard, of)
 
 
 def label_file(name: str, key: str, epoch: int, suffix: str = ".h5") -> Path:
     """The labels of an export (`.h5`), the next training's data config (`.yaml`), the record (`.log`)."""
-    return DATA / name / f"{key}-model-{epoch:05d}{suffix}"
+    return named_folder(DATA, name) / f"{key}-model-{epoch:05d}{suffix}"
 
 
 def model_name(epoch: int) -> str:
@@ -81,12 +82,12 @@ def epochs(train: Recipe) -> int:
 
 def trained_model(train: Recipe) -> Path:
     """The file that a training ends with."""
-    return MODELS / train.name / train.key / model_name(epochs(train))
+    return named_folder(MODELS, train.name) / train.key / model_name(epochs(train))
 
 
 def evaluation_file(evaluation: Recipe) -> Path:
     """The metrics of a round's model."""
-    return MODELS / evaluation.name / evaluation.inputs["model"] / evaluation_name(evaluation)
+    return named_folder(MODELS, evaluation.name) / evaluation.inputs["model"] / evaluation_name(evaluation)
 
 
 def evaluation_name(evaluation: Recipe) -> str:
@@ -96,7 +97,7 @@ def evaluation_name(evaluation: Recipe) -> str:
 
 def report_folder(report: Recipe) -> Path:
     """Where the figures and tables of a report lie."""
-    return REPORTS / report.name / report.key
+    return named_folder(REPORTS, report.name) / report.key
 
 
 def data_config(data: Recipe) -> Path:
@@ -119,4 +120,4 @@ def artifact(recipe: Recipe) -> Path:
 
 def logs(recipe: Recipe, ending: str = ".log") -> Iterator[Path]:
     """What the workflow kept of a step's jobs: `.log`, or `.benchmark.tsv`, their time and memory."""
-    yield from sorted((LOGS / recipe.name).glob(_LOGS[recipe.stage].format(key=recipe.key) + ending))
+    yield from sorted(named_folder(LOGS, recipe.name).glob(_LOGS[recipe.stage].format(key=recipe.key) + ending))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json, write_json
-from hawp_core.runtime.names import check_name, is_address
+from hawp_core.runtime.names import check_name, is_address, named_folder
 from hawp_core.runtime.text import shown
 from hawp_core.workflow.recipe_check import check_complete, check_places
 
@@ -42,7 +42,7 @@ def training_stage(settings: dict) -> dict:
 
 def recipe_file(stage: str, name: str, key: str) -> Path:
     """Where a recipe is written, relative to the working folder."""
-    return RECIPES / name / f"{stage}-{key}.json"
+    return named_folder(RECIPES, name) / f"{stage}-{key}.json"
 
 
 @dataclass(frozen=True)

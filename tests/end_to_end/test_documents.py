@@ -6,7 +6,9 @@ import pytest
 from places import ROOT
 
 
-@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md", "docs/lineage.md", "README.md"])
+@pytest.mark.parametrize(
+    "document", ["docs/architecture.md", "CONTRIBUTING.md", "docs/lineage.md", "docs/security.md", "README.md"]
+)
 def test_every_file_that_a_document_names_is_there(document):
     named = re.findall(
         r"`((?:hawp_core|rules|tests|benchmarks|docs|profiles|config)/[\w./-]+\.\w+)`", (ROOT / document).read_text()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from hawp_core.data.photographs.folder import examine, survey
 from hawp_core.errors import UserError
+from hawp_core.runtime.names import inside
 from hawp_core.runtime.text import shown
 
 # What a picture of ours says of itself in its PNG header, so that it is not taken for a photograph.
@@ -112,7 +113,7 @@ def outputs(selection: Selection, folder: Path, endings: list[str]) -> dict[Path
     inputs = {os.path.realpath(file): file for file, _ in selection.files}
     planned = {}
     for file, name in selection.files:
-        planned[file] = [folder / name.with_name(f"{name.name}.{ending}") for ending in endings]
+        planned[file] = [inside(folder, f"{name}.{ending}") for ending in endings]
         for path in planned[file]:
             if os.path.realpath(path) in inputs:
                 raise UserError(
