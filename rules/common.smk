@@ -13,6 +13,7 @@ from hawp_core.workflow.snakemake import (
     recipe_of,
     reported,
     training_options,
+    truth_options,
 )
 
 RUN = Run(workflow, config, sys.argv[1:])

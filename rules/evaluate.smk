@@ -23,11 +23,12 @@ rule evaluate:
     params:
         compute=f"--device {COMPUTE['device']}",
         images=lambda wildcards: recipe_of("evaluate", wildcards.name, wildcards.key).places["folder"],
+        truth=truth_options,
     message:
         "Measuring {wildcards.name} ({wildcards.model})"
     shell:
         r"""
         hawp evaluate --ckpt {input.model:q} --config {input.recipe:q} --images {params.images:q} \
-            --manifest {input.manifest:q} --expect {wildcards.key} {params.compute} \
+            --manifest {input.manifest:q} --expect {wildcards.key} {params.truth} {params.compute} \
             --threads {threads} --log {log:q}
         """

@@ -43,8 +43,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--truth",
         type=Path,
         metavar="JSON",
-        help="annotations of labelled photographs that lie in --images; adds sAP and AP^H",
+        help="annotations of labelled photographs, as of HAWP and L-CNN (Wireframe, York Urban); adds sAP and AP^H "
+        "[evaluate.truth]",
     )
+    parser.add_argument("--truth-images", metavar="FOLDER", help="where those photographs lie [--images]")
     parser.add_argument(
         "--min-score", type=float, metavar="S", help="lines compared for repeatability [evaluate.min_score]"
     )
@@ -92,6 +94,8 @@ def run(args: argparse.Namespace) -> None:
     for name, option in OPTIONS.items():
         if (value := getattr(args, option)) is not None:
             chosen[name] = value
+    if args.truth:
+        chosen["truth"] = str(args.truth)
     model = common.find_model(args)
     network, info = load_checkpoint(model, device)
     folder = args.images or settings["photographs"]["folder"]
@@ -100,9 +104,12 @@ def run(args: argparse.Namespace) -> None:
     shapes_file = None if args.no_shapes else args.shapes or (Path(origin.shapes) if origin.shapes else None)
     shapes = read_shapes(shapes_file) if shapes_file else None
 
+    truth = chosen["truth"] and read_annotations(chosen["truth"])
     recipe = evaluate_recipe(settings, origin, manifest.key, shapes.key if shapes else None, {})
     common.check_expected(recipe, args.expect)
 
+    # By hand the labelled photographs are as a rule those of --images; a configuration names a set of its own.
+    truth_folder = args.truth_images or (folder if args.truth else recipe.places.get("truth_images", folder))
     about = conditions(chosen, network)
     names = choose(manifest, chosen["photographs"])
     found = Evaluation(
@@ -111,7 +118,7 @@ def run(args: argparse.Namespace) -> None:
         epoch=origin.epoch,
         shapes=measure_on_shapes(network, ShapeSet(shapes.validation)) if shapes else None,
         repeatability=measure_repeatability(network, folder, names, about, settings["seed"]) if names else {},
-        labelled=measure_on_labelled(network, folder, read_annotations(args.truth), about) if args.truth else {},
+        labelled=measure_on_labelled(network, truth_folder, truth, about) if truth else {},
         conditions=about,
     )
     destination = args.dest or model.parent / evaluation_name(recipe)

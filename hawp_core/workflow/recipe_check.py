@@ -31,10 +31,12 @@ OF_TRAINING = ("epochs", "batch_size", "base_lr")
 
 NUMBERS = {"photographs", "epoch", "shards", "shard_size"}
 MAY_BE_NONE = {"start", "shapes"}
+# What the user has and the run only reads: the photographs, annotations and the annotated photographs.
+ANYWHERE = {"folder", "truth", "truth_images"}
 
 
 def check_places(path: Path | str, places: object) -> None:
-    """Make sure that what a recipe's file says of where things lie stays inside the run; the photographs may lie anywhere.
+    """Make sure that what a recipe's file says of where things lie stays inside the run; what the user has may lie anywhere.
 
     Raises:
         UserError: a place outside the working folder, or no place at all.
@@ -63,7 +65,7 @@ def _acceptable(role: str, value: object) -> bool:
         return isinstance(value, list) and all(isinstance(each, str) and stays_inside(each) for each in value)
     if value is None:
         return role in MAY_BE_NONE
-    return isinstance(value, str) and (bool(value) and usable(value) if role == "folder" else stays_inside(value))
+    return isinstance(value, str) and (bool(value) and usable(value) if role in ANYWHERE else stays_inside(value))
 
 
 def _is_count(value: object, least: int) -> bool:

@@ -6,6 +6,7 @@ Snakefile again, plans nothing and reads its own recipe.
 
 import functools
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -174,6 +175,14 @@ def training_options(wildcards: Wildcards) -> str:
         f"--name {recipe.name} --base-lr {stage['base_lr']} --epochs {stage['epochs']} "
         f"--batch-size {stage['batch_size']}{start}"
     )
+
+
+def truth_options(wildcards: Wildcards) -> str:
+    """The options of a measurement that name labelled photographs, where its recipe does."""
+    places = recipe_of("evaluate", wildcards.name, wildcards.key).places
+    if not places.get("truth"):
+        return ""
+    return f"--truth {shlex.quote(places['truth'])} --truth-images {shlex.quote(places['truth_images'])}"
 
 
 def export_options(wildcards: Wildcards) -> str:

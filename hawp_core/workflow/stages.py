@@ -121,6 +121,20 @@ def export_recipe(settings: dict, origin: Origin, photographs: str, places: dict
 
 
 def evaluate_recipe(settings: dict, origin: Origin, photographs: str, shapes: str | None, places: dict) -> Recipe:
-    """The measurement of the model of `origin` on photographs, and on the shapes with the key `shapes`."""
+    """The measurement of the model of `origin` on photographs, on the shapes with the key `shapes`, on labelled ones.
+
+    Raises:
+        UserError: the annotations that the settings name cannot be read.
+    """
     inputs = {"model": origin.key, "photographs": photographs, "shapes": shapes}
-    return Recipe("evaluate", pick(settings, "seed", "evaluate"), inputs, origin.name, places)
+    chosen = pick(settings, "seed", "evaluate")
+    truth, images = (chosen["evaluate"].pop(name, "") for name in ("truth", "truth_images"))
+    if truth:
+        try:
+            inputs["truth"] = sha256(truth)
+        except OSError as error:
+            raise UserError(
+                f"{truth} cannot be read ({error.strerror}): give existing annotations as evaluate.truth, or none."
+            ) from error
+        places = {**places, "truth": truth, "truth_images": images or str(Path(truth).parent / "images")}
+    return Recipe("evaluate", chosen, inputs, origin.name, places)

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+import yaml
+from PIL import Image
 from places import TINY
 
 from hawp_core.errors import UserError
@@ -13,6 +15,7 @@ from hawp_core.geometry.homography import name_number, sample_homography, warp_p
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.workflow import settings
 
 CHOSEN = {"size": 0, "max_junctions": 0, "rotation": 45, "pairs": 1, "min_score": 0.75}
 
@@ -85,3 +88,29 @@ def test_the_command_prints_and_keeps_equal_counts_beside_lsd_at_the_size_asked_
     assert json.loads((workplace / "e.json").read_text())["repeatability"]["LSD"]["at_counts"][1]["lines"] == 50
     code, printed = hawp(*words, "--size", 100)
     assert code == 2 and "evaluate.size is 100" in printed
+
+
+def test_labelled_photographs_of_a_configuration_are_measured_and_their_content_enters_the_address(
+    network, workplace, photographs, hawp
+):
+    save_checkpoint(workplace / "m.pth", network, epoch=1, recipe={"name": "a-round0"})
+    with Image.open(photographs / "a.jpg") as image:
+        width, height = image.size
+    labelled = {"filename": "a.jpg", "width": width, "height": height, "lines": [[1, 1, 30, 1], [30, 1, 30, 40]]}
+    (workplace / "truth.json").write_text(json.dumps([labelled]))
+    chosen = settings.load(TINY)
+    chosen["evaluate"] |= {"photographs": 0, "truth": "truth.json", "truth_images": str(photographs)}
+    (workplace / "mine.yaml").write_text(yaml.safe_dump(chosen))
+    words = ("evaluate", "-c", "m.pth", "--images", photographs, "--device", "cpu")
+    code, printed = hawp(*words, "--config", "mine.yaml")
+    assert code == 0, printed
+    (first,) = workplace.glob("evaluation-????????????????.json")
+    found = Evaluation.read(first)
+    assert found.labelled["model"].sAP10 is not None and found.labelled["LSD"].APH is not None
+    assert "LSD, labelled photographs" in printed
+    labelled["lines"] = labelled["lines"][:1]
+    (workplace / "truth.json").write_text(json.dumps([labelled]))
+    # By hand the annotated photographs are those of --images.
+    assert hawp(*words, "--config", TINY, "--limit", 1, "--truth", "truth.json")[0] == 0
+    assert hawp(*words, "--config", "mine.yaml")[0] == 0
+    assert len(list(workplace.glob("evaluation-????????????????.json"))) == 3

@@ -26,6 +26,7 @@ from hawp_core.evaluation.results import (
     CountScores,
     DetectorRepeatability,
     Evaluation,
+    LabelledMetrics,
     MatchedScores,
     MeanScores,
     PairScores,
@@ -144,6 +145,17 @@ def test_each_round_is_told_better_or_worse_than_the_last_and_than_lsd(here):
     assert verdicts([rounds[0], wavering])[1].startswith("Round 1 is neither better nor worse than round 0: ")
     alone = repeating(second, model=(0.5, 0.5, 0.5, 0.5))
     assert verdicts([alone]) == ["Round 1: Rep-5 at 50 lines 0.500."]
+
+
+def test_labelled_photographs_stand_in_the_table_beside_lsd(here):
+    (first, *_) = finished(here.rounds)
+    labelled = {
+        "model": LabelledMetrics(1.0, 2.5, 3.0, None, 40.0, 50.0, 60.0),
+        "LSD": LabelledMetrics(4.0, 5.5, 6.0, None, 41.0, 51.0, 61.0),
+    }
+    heads, lines = readable(rows([replace(first, evaluation=replace(first.evaluation, labelled=labelled))]))
+    assert [line[heads.index("sAP10 on photographs")] for line in lines] == ["2.5", "5.5"]
+    assert [line[heads.index("AP^H")] for line in lines] == ["40.0", "41.0"]
 
 
 def test_rounds_that_an_earlier_version_measured_are_shown_as_they_were(here):

@@ -4,6 +4,7 @@ import copy
 import json
 
 import pytest
+from places import TINY
 
 from hawp_core.errors import UserError
 from hawp_core.workflow import settings
@@ -29,7 +30,7 @@ OTHER = {
 TEXT = {
     "name": "other", "photographs.folder": "elsewhere", "train.synthetic.augment": "none", "train.real.augment": "none",
     "shapes.style": "photographic", "train.synthetic.decay": "cosine", "train.real.decay": "cosine", "train.real.start": "previous", "export.labels": "votes", "export.border": "black", "export.zoom": "out",
-    "compute.device": "cuda", "compute.precision": "bfloat16",
+    "evaluate.truth": str(TINY), "evaluate.truth_images": "elsewhere", "compute.device": "cuda", "compute.precision": "bfloat16",
 }  # fmt: skip
 
 
@@ -37,7 +38,10 @@ def expected(name: str) -> set[str]:
     """Which artifacts depend on a setting, said once more by hand."""
     if name in ("seed", "model.image_size") or name.startswith("shapes."):
         return ALL
-    if name in ("name", "rounds", "train.gpus") or name.startswith(("compute.", "photographs.")):
+    # Of annotations their content counts, wherever they and their photographs lie.
+    if name in ("name", "rounds", "train.gpus", "evaluate.truth_images") or name.startswith(
+        ("compute.", "photographs.")
+    ):
         return NONE
     if name.startswith("train.real."):
         return AFTER_TRAIN1

@@ -1,11 +1,14 @@
 """What the rules ask of a run: targets, inputs and options, without a Snakemake that runs."""
 
 import re
+import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from places import ROOT
 
+from hawp_core.errors import UserError
 from hawp_core.workflow import paths
 from hawp_core.workflow.chain import Chain, report_recipe
 from hawp_core.workflow.planning import plan_run
@@ -21,6 +24,7 @@ from hawp_core.workflow.snakemake import (
     reported,
     rounds_on_the_command_line,
     training_options,
+    truth_options,
 )
 
 PATTERN = re.compile(r'"((?:data-ssl|exp-ssl|recipes|logs|reports)/[^"]*)"')
@@ -111,6 +115,21 @@ def test_options_repeat_the_recipe(chain):
     assert f"--epochs {stage['epochs']} --batch-size {stage['batch_size']}" in training_options(wildcards(first.train))
     model = paths.trained_model(first.train)
     assert f"--workdir {model.parent} --epoch {stage['epochs']}" in export_options(wildcards(first.export))
+
+
+def test_a_measurement_names_the_labelled_photographs_that_its_recipe_does(chain, settings):
+    assert truth_options(wildcards(chain.rounds[0].evaluate)) == ""
+    Path("york's").mkdir()
+    Path("york's/test.json").write_text("[]")
+    settings["evaluate"]["truth"] = "york's/test.json"
+    recipe = plan_run(settings, 0, write=True).rounds[0].evaluate
+    assert recipe.key != chain.rounds[0].evaluate.key and "truth" not in recipe.settings["evaluate"]
+    assert shlex.split(truth_options(wildcards(recipe))) == [
+        "--truth", "york's/test.json", "--truth-images", "york's/images",
+    ]  # fmt: skip
+    settings["evaluate"]["truth"] = "none.json"
+    with pytest.raises(UserError, match=r"none\.json cannot be read .* as evaluate\.truth"):
+        plan_run(settings, 0)
 
 
 def test_a_job_has_more_time_at_each_attempt_and_all_cores(settings, workplace):
