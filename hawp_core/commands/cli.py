@@ -95,7 +95,7 @@ def _failed_in_the_background(failure: threading.ExceptHookArgs) -> None:
 
 def _sentence(error: OSError) -> str:
     where = error.filename or "a file of the working folder"
-    reason = os.strerror(error.errno)
+    reason = os.strerror(error.errno) if error.errno is not None else str(error)
     return f"{where} cannot be used ({reason}): mend that and run the same command again; what was finished is kept."
 
 

@@ -149,7 +149,7 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     add_log(group)
 
 
-def add_log(parser: argparse.ArgumentParser) -> None:
+def add_log(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """The option that keeps what is printed."""
     parser.add_argument("--log", type=Path, metavar="FILE", help="also append what is printed to FILE")
 

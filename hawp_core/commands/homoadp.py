@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -175,8 +176,8 @@ def _label(
     )
     log.info(
         "%s: %d photographs labelled (%d of them earlier), %d rejected, %d lines; %.1f s, %.0f %% of them waiting for photographs",
-        path.name, counts["labelled"], counts["resumed"], counts["rejected"], counts["lines"],
-        counts["seconds"], 100 * counts["waiting"] / counts["seconds"],
+        path.name, counts.labelled, counts.resumed, counts.rejected, counts.lines,
+        counts.seconds, 100 * counts.waiting / counts.seconds,
     )  # fmt: skip
     return True
 
@@ -199,24 +200,24 @@ def _gather(
     # The next training compares the photographs with what they were now.
     if not (listing := manifest_file(manifest.key)).is_file():
         manifest.write(listing)
-    counts = gather(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
+    counts, device = gather(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
     shapes = recipe.places["shapes"]
     data = PhotographData(recipe.key, labels, folder, manifest.key, None if shapes is None else Path(shapes))
     lines = [
-        f"# {labels.name}: {counts['images']} photographs, {counts['lines']} line segments, {counts['junctions']} junctions",
-        f"# {counts['rejected']} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",
+        f"# {labels.name}: {counts.images} photographs, {counts.lines} line segments, {counts.junctions} junctions",
+        f"# {counts.rejected} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",
         f"# full record: {labels.with_suffix('.lineage.json').name}",
         command_line(),
     ]
     texts = {record: "\n".join(lines) + "\n", config: data.as_yaml()}
     outputs: dict[str, Path | bytes] = {path.name: text.encode() for path, text in texts.items()}
     outputs[labels.name] = labels
-    if counts["rejected"]:
+    if counts.rejected:
         rejected = rejected_list(labels)
         outputs[rejected.name] = rejected
-    labelling = counts["labelling_seconds"]
+    labelling = counts.labelling_seconds
     write_record(
-        labels, recipe, outputs=outputs, upstream=[model], device=counts.pop("device"), counts=counts,
+        labels, recipe, outputs=outputs, upstream=[model], device=device, counts=asdict(counts),
         seconds=None if labelling is None else labelling + time.monotonic() - began,
     )  # fmt: skip
     # The data config last of all: the next training waits for it.
@@ -227,9 +228,9 @@ def _gather(
     log.info(
         "%s: %d lines on %d photographs (%.1f each)",
         labels,
-        counts["lines"],
-        counts["images"],
-        counts["lines"] / max(1, counts["images"]),
+        counts.lines,
+        counts.images,
+        counts.lines / max(1, counts.images),
     )
-    if not counts["lines"]:
+    if not counts.lines:
         log.warning("no line was found on any photograph: lower export.min_score, or train longer")

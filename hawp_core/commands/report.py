@@ -75,13 +75,14 @@ def run(args: argparse.Namespace) -> None:
         log.info("figures, tables:  %s", folder)
 
 
-def _recipe(files: list[Path]) -> Recipe | None:
+def _recipe(sources: list[Path | dict]) -> Recipe | None:
     """The report's recipe, where --config gives one; None where it gives a configuration."""
-    if read_yaml(files[0]).get("format") != RECIPE_FORMAT:
+    first = sources[0]
+    if isinstance(first, dict) or read_yaml(first).get("format") != RECIPE_FORMAT:
         return None
-    recipe = read_recipe(files[0])
-    if recipe.stage != "report" or len(files) > 1:
+    recipe = read_recipe(first)
+    if recipe.stage != "report" or len(sources) > 1:
         raise UserError(
-            f"{files[0]} is a recipe of the stage '{recipe.stage}': give configurations, or one report's recipe."
+            f"{first} is a recipe of the stage '{recipe.stage}': give configurations, or one report's recipe."
         )
     return recipe

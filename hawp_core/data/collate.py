@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
 from hawp_core.data.augmentation import (
     Augmentation,
@@ -84,13 +85,13 @@ class RawBatch:
     @classmethod
     def collate(cls, samples: Sequence[Prepared], margin: float) -> "RawBatch":
         """Stack samples; lists are padded to the longest, and to one slot where all are empty."""
-        photometries = [sample.photometry for sample in samples]
+        photometries = [sample.photometry for sample in samples if sample.photometry is not None]
         junctions, junction_count = _padded([sample.junctions for sample in samples], np.float32)
         edges, edge_count = _padded([sample.edges for sample in samples], np.int64)
         return cls(
             images=torch.from_numpy(np.stack([sample.image for sample in samples])[:, None]),
             homographies=torch.from_numpy(np.stack([sample.homography for sample in samples])),
-            photometries=None if photometries[0] is None else photometries,
+            photometries=photometries or None,
             margin=margin,
             junctions=junctions,
             junction_count=junction_count,
@@ -102,8 +103,12 @@ class RawBatch:
 
     def pin_memory(self) -> "RawBatch":
         """The batch in page-locked memory; called by PyTorch's loader."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{k: v.pin_memory() for k, v in values.items() if isinstance(v, torch.Tensor)})
+        pinned = replace(self)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, torch.Tensor):
+                setattr(pinned, field.name, value.pin_memory())
+        return pinned
 
     def to_batch(self, device: torch.device | str) -> Batch:
         """Move the batch to `device` and augment its pixels there."""
@@ -118,7 +123,7 @@ class RawBatch:
         return Batch(images=images, valid=valid, names=self.names, share=self.share, **moved)
 
 
-def _padded(rows: Sequence[np.ndarray], dtype: type) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(rows: Sequence[np.ndarray], dtype: DTypeLike) -> tuple[torch.Tensor, torch.Tensor]:
     """(B, longest, 2) and the lengths (B,) int64."""
     counts = [len(row) for row in rows]
     padded = np.zeros((len(rows), max(*counts, 1), 2), dtype)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from hawp_core.data.augmentation import Augmentation
 from hawp_core.data.batch import Share
@@ -121,7 +121,7 @@ class _Schedule:
         return len(self.batches)
 
 
-class _Keyed:
+class _Keyed(Dataset[Prepared | UserError]):
     """The data set as PyTorch's loader sees it: prepared samples by (epoch, index)."""
 
     def __init__(self, dataset: SampleSet, augmentation: Augmentation | None, seed: int, crop: int) -> None:
@@ -146,7 +146,8 @@ class _Collate:
 
     def __call__(self, samples: list[Prepared | UserError]) -> RawBatch | UserError:
         errors = [sample for sample in samples if isinstance(sample, UserError)]
-        return errors[0] if errors else RawBatch.collate(samples, self._margin)
+        ready = [sample for sample in samples if isinstance(sample, Prepared)]
+        return errors[0] if errors else RawBatch.collate(ready, self._margin)
 
 
 def _start_worker(_: int) -> None:

@@ -39,6 +39,8 @@ def read_annotations(path: Path | str, *, origin: float = 0.0) -> list[tuple[str
 
 def _annotated(path: Path | str, number: int, entry: object, origin: float) -> tuple[str, Wireframe]:
     try:
+        if not isinstance(entry, dict):
+            raise TypeError(f"it is a {type(entry).__name__}, not an object")
         name, width, height = entry["filename"], int(entry["width"]), int(entry["height"])
         if not isinstance(name, str) or min(width, height) < 1:
             raise ValueError("filename, width or height is not one")

@@ -108,8 +108,8 @@ def _neighbours(pixels: np.ndarray, expected: np.ndarray, tolerance: float) -> t
     inner[expected] = np.arange(int(expected.sum()))
     steps = [(v, u) for v, u in itertools.product(range(-reach, reach + 1), repeat=2) if v * v + u * u <= tolerance**2]
     # Nearest first, so that most pixels find a partner at once.
-    steps = np.array(sorted(steps, key=lambda step: (step[0] ** 2 + step[1] ** 2, step)))
-    at = pixels[:, None] + steps + reach
+    near_first = np.array(sorted(steps, key=lambda step: (step[0] ** 2 + step[1] ** 2, step)))
+    at = pixels[:, None] + near_first + reach
     found = index[at[..., 0], at[..., 1]]
     first = np.concatenate([[0], np.cumsum((found >= 0).sum(axis=1))])
     return first.tolist(), found[found >= 0].tolist(), int(expected.sum())

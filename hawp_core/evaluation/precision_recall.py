@@ -29,11 +29,11 @@ class PrecisionRecall:
 
         Equal scores make one point, so that the curve does not depend on the order of the predictions.
         """
-        scores, hits = np.concatenate([np.zeros(0), *scores]), np.concatenate([np.zeros(0, bool), *hits])
-        order = np.argsort(-scores, kind="stable")
-        scores, found = scores[order], np.cumsum(hits[order])
-        last = np.flatnonzero(np.diff(scores, append=np.nan) != 0)
-        return cls(scores[last], found[last] / (last + 1), found[last] / max(positives, 1), positives)
+        score, hit = np.concatenate([np.zeros(0), *scores]), np.concatenate([np.zeros(0, bool), *hits])
+        order = np.argsort(-score, kind="stable")
+        falling, found = score[order], np.cumsum(hit[order])
+        last = np.flatnonzero(np.diff(falling, append=np.nan) != 0)
+        return cls(falling[last], found[last] / (last + 1), found[last] / max(positives, 1), positives)
 
     @property
     def ap(self) -> float:

@@ -5,7 +5,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -47,8 +47,17 @@ BATCH = 8
 Item = TypeVar("Item")
 Detector = Callable[[np.ndarray], Wireframe]  # from a grey image (H, W) uint8 to its lines, in its pixels
 
+
+class PairView(TypedDict):
+    """How far a copy departs from its photograph, as `sample_homography` takes it."""
+
+    patch_ratio: float
+    perspective: float
+    scale: float
+
+
 # The copies that repeatability is measured between, as the published program draws them, but for their rotation.
-PAIR_VIEW = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2}
+PAIR_VIEW: PairView = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2}
 
 
 def find_lines(network: WireframeNetwork, images: Sequence[np.ndarray], min_score: float) -> list[Detection]:
@@ -67,10 +76,13 @@ def measure_on_shapes(network: WireframeNetwork, shapes: ShapeSet) -> ShapeMetri
     samples = [shapes.item(i) for i in range(len(shapes))]
     found = find_lines(network, [sample.image for sample in samples], LEAST_SCORE)
     # With the junctions that no line uses: recall asks for all of them.
-    predictions = [Wireframe(d.junctions, d.edges, d.scores, *d.input_size) for d in found]
+    predictions = [detection.in_input() for detection in found]
     truths = [sample.wireframe for sample in samples]
+    sAP5, sAP10, sAP15 = (float(structural_ap(predictions, truths, threshold).ap) for threshold in SAP_THRESHOLDS)
     return ShapeMetrics(
-        *(float(structural_ap(predictions, truths, threshold).ap) for threshold in SAP_THRESHOLDS),
+        sAP5,
+        sAP10,
+        sAP15,
         mAPJ=float(junction_ap(predictions, truths)),
         junction_recall=float(junction_recall(predictions, truths, JUNCTION_RADIUS)),
         lines=sum(int((p.scores > COUNTED_SCORE).sum()) for p in predictions) / len(predictions),
@@ -191,8 +203,11 @@ def measure_on_labelled(
         with bar(f"detect with {title}", len(annotations), "image") as shown:
             found = [detector(read_gray(resolve(folder, name))[0]) for name, _ in _counted(annotations, shown)]
         heat = heatmap_ap(found, truths)
+        sAP5, sAP10, sAP15 = (_defined(structural_ap(found, truths, threshold).ap) for threshold in SAP_THRESHOLDS)
         measured[title] = LabelledMetrics(
-            *(_defined(structural_ap(found, truths, threshold).ap) for threshold in SAP_THRESHOLDS),
+            sAP5,
+            sAP10,
+            sAP15,
             mAPJ=_defined(junction_ap(found, truths)),
             APH=_defined(heat.ap),
             FH=_defined(heat.f),

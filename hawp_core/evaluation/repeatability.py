@@ -115,7 +115,7 @@ def _in_both(
 
 def _within(ends: np.ndarray, low: float, high: np.ndarray) -> np.ndarray:
     """(M,) bool: both ends (M, 2, 2) in [low, high); not so for NaN, a point behind the camera."""
-    return ((ends >= low) & (ends < high)).all(axis=(1, 2))
+    return np.asarray(((ends >= low) & (ends < high)).all(axis=(1, 2)))
 
 
 def _nearest(

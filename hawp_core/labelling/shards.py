@@ -6,21 +6,17 @@ A shard's working state is a journal of finished images beside the shard. The sh
 import csv
 import io
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hawp_core.data.label_file import LabelFile, write_labels
-from hawp_core.data.photographs.decoding import Unreadable, read_gray
-from hawp_core.data.photographs.folder import resolve
-from hawp_core.data.photographs.manifest import Manifest, check_unchanged
+from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
-from hawp_core.labelling.homographic_adaptation import view_homographies
 from hawp_core.labelling.labeller import Labeller
+from hawp_core.labelling.reading import LoadedPhotograph, Reader, ReadPhotograph, UnreadablePhotograph
 from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import Journal, journal_file
 from hawp_core.runtime.progress import bar
@@ -29,64 +25,54 @@ from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import typed
 
 MOST_PIXELS = 2**31  # of a side: label files count in int32
-# Batches that are read ahead while the network works.
-AHEAD = 2
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photograph at network size with its views, or the reason why there is none."""
-
-    index: int
-    name: str
-    gray: np.ndarray | None
-    views: np.ndarray | None = None
-    size: tuple[int, int] = (0, 0)
-    reason: str = ""
-
-
-class _Reader:
-    """Photographs in order, read ahead by threads.
+class ShardCounts:
+    """What a shard came to.
 
     Attributes:
-        waiting: seconds in which the network had nothing to do.
+        labelled, rejected: its photographs.
+        resumed: how many of both an earlier attempt had finished.
+        lines: of all photographs.
+        seconds: of this attempt's work.
+        waiting: seconds of it in which the network waited for photographs.
     """
 
-    def __init__(self, manifest: Manifest, labeller: Labeller, seed: int, threads: int) -> None:
-        self._manifest, self._labeller, self._seed, self._threads = manifest, labeller, seed, threads
-        self.waiting = 0.0
-
-    def batches(self, indices: list[int]) -> Iterator[list[Photo]]:
-        batch = self._labeller.batch
-        groups = [indices[i : i + batch] for i in range(0, len(indices), batch)]
-        with ThreadPoolExecutor(max_workers=self._threads) as pool:
-            ahead = [[pool.submit(self._read, i) for i in group] for group in groups[:AHEAD]]
-            for number in range(len(groups)):
-                if number + AHEAD < len(groups):
-                    ahead.append([pool.submit(self._read, i) for i in groups[number + AHEAD]])
-                began = time.monotonic()
-                photos = [future.result() for future in ahead.pop(0)]
-                self.waiting += time.monotonic() - began
-                yield photos
-
-    def _read(self, index: int) -> Photo:
-        entry, size = self._manifest.entries[index], self._labeller.size
-        path = resolve(self._manifest.folder, entry.name)
-        check_unchanged(self._manifest.folder, entry)
-        try:
-            gray, original = read_gray(path, size=size)
-        except Unreadable as error:
-            return Photo(index, entry.name, None, reason=error.reason)
-        views = view_homographies(entry.name, size, self._labeller.adaptation, self._seed)
-        return Photo(index, entry.name, gray, views, original)
+    labelled: int
+    resumed: int
+    rejected: int
+    lines: int
+    seconds: float
+    waiting: float
 
 
-def _record(photo: Photo, wireframe: Wireframe | None) -> dict:
-    if wireframe is None:
-        return {"index": photo.index, "name": photo.name, "rejected": photo.reason}
+@dataclass(frozen=True)
+class GatheredCounts:
+    """What a label file holds; the fields are those of its record.
+
+    Attributes:
+        images: photographs with labels.
+        junctions, lines: of all of them.
+        rejected: photographs without.
+        labelling_seconds: of all shards and attempts together; None where an older program did not note them.
+    """
+
+    images: int
+    junctions: int
+    lines: int
+    rejected: int
+    labelling_seconds: float | None
+
+
+def _rejection(photograph: UnreadablePhotograph) -> dict:
+    return {"index": photograph.index, "name": photograph.name, "rejected": photograph.reason}
+
+
+def _record(photograph: LoadedPhotograph, wireframe: Wireframe) -> dict:
     return {
-        "index": photo.index,
-        "name": photo.name,
+        "index": photograph.index,
+        "name": photograph.name,
         "size": [wireframe.width, wireframe.height],
         # float32 values survive the decimal round trip of JSON exactly.
         "junctions": wireframe.junctions.tolist(),
@@ -131,7 +117,7 @@ def export_shard(
     threads: int,
     device: str,
     stop: StopRequest,
-) -> dict:
+) -> ShardCounts:
     """Label the photographs `wanted` of the manifest, by number, and write them to the shard `path`.
 
     Images finished by an earlier, killed attempt are read from its journal and not labelled again.
@@ -142,53 +128,52 @@ def export_shard(
         threads: that read photographs ahead.
         device: name of what labels, for the record.
 
-    Returns: counts: labelled, resumed, rejected, lines; and the seconds of the work and of waiting for photographs.
-
     Raises:
         Interrupted: a signal came; finished images are in the journal.
         UserError: disk full, or a photograph changed since the manifest was written.
     """
     began = time.monotonic()
     journal = Journal(journal_file(path, key))
-    reader = _Reader(manifest, labeller, seed, threads)
+    reader = Reader(manifest, labeller, seed, threads)
     try:
         done = {record["index"]: record for record in usable_records(journal.records) if record["index"] in wanted}
         resumed = len(done)
         pending = [i for i in wanted if i not in done]
         with bar(f"label {path.name}", len(wanted), "image", resumed) as shown:
             since = began
-            for photos in reader.batches(pending):
-                records = _records(photos, labeller)
+            for photographs in reader.batches(pending):
+                records = _records(photographs, labeller)
                 spent, since = time.monotonic() - since, time.monotonic()
                 stamp = {"at": round(time.time(), 1), "seconds": round(spent / len(records), 4)}
                 records = [record | stamp for record in records]
                 journal.extend(records)
                 done.update((record["index"], record) for record in records)
-                shown.update(len(photos))
+                shown.update(len(photographs))
                 stop.check(f"{len(done)} of {len(wanted)} photographs of this shard are labelled")
         _write(path, [done[i] for i in wanted], key, device)
     finally:
         journal.close()
     kept = [record for record in done.values() if "rejected" not in record]
-    return {
-        "labelled": len(kept),
-        "resumed": resumed,
-        "rejected": len(done) - len(kept),
-        "lines": sum(len(record["edges"]) for record in kept),
-        "seconds": time.monotonic() - began,
-        "waiting": reader.waiting,
-    }
+    return ShardCounts(
+        labelled=len(kept),
+        resumed=resumed,
+        rejected=len(done) - len(kept),
+        lines=sum(len(record["edges"]) for record in kept),
+        seconds=time.monotonic() - began,
+        waiting=reader.waiting,
+    )
 
 
-def _records(photos: list[Photo], labeller: Labeller) -> list[dict]:
+def _records(photographs: list[ReadPhotograph], labeller: Labeller) -> list[dict]:
     """Label a batch: a journal record of each photograph, noted together as finished."""
-    good = [photo for photo in photos if photo.gray is not None]
-    found = []
-    if good:
-        images, views = np.stack([photo.gray for photo in good]), np.stack([photo.views for photo in good])
-        found = labeller(images, views, [photo.size for photo in good])
-    by_index = {photo.index: wireframe for photo, wireframe in zip(good, found, strict=True)}
-    return [_record(photo, by_index.get(photo.index)) for photo in photos]
+    loaded = [each for each in photographs if isinstance(each, LoadedPhotograph)]
+    rejected = [each for each in photographs if isinstance(each, UnreadablePhotograph)]
+    found: list[Wireframe] = []
+    if loaded:
+        images, views = np.stack([each.gray for each in loaded]), np.stack([each.views for each in loaded])
+        found = labeller(images, views, [each.size for each in loaded])
+    records = [_record(each, wireframe) for each, wireframe in zip(loaded, found, strict=True)]
+    return sorted(records + [_rejection(each) for each in rejected], key=lambda record: record["index"])
 
 
 def _write(path: Path, records: list[dict], key: str, device: str) -> None:
@@ -201,7 +186,8 @@ def _write(path: Path, records: list[dict], key: str, device: str) -> None:
 
 def _sum(seconds: list[float | None]) -> float | None:
     """All together, or None where some are not known: an older program did not note them."""
-    return None if None in seconds else round(sum(seconds), 3)
+    known = [each for each in seconds if each is not None]
+    return None if len(known) < len(seconds) else round(sum(known), 3)
 
 
 def rejected_list(labels: Path) -> Path:
@@ -230,11 +216,10 @@ def _about(part: Path, shard: LabelFile) -> _About:
 
 def gather(
     parts: list[Path], destination: Path, manifest: Manifest, *, key: str, max_rejected: float, about: dict
-) -> dict:
+) -> tuple[GatheredCounts, str]:
     """Join the shards into the label file `destination`, in the manifest's order; list rejected photographs beside it.
 
-    Returns: counts: images, junctions, lines, rejected; the seconds that labelling took, all shards and attempts, or
-        None; and what labelled.
+    Returns: what the file holds, and the devices that labelled.
 
     Raises:
         UserError: a shard of another export, photographs that no shard holds, or too many unreadable photographs.
@@ -271,11 +256,11 @@ def gather(
         raise UserError(f"none of the {total} photographs in {manifest.folder} is readable: see {listing}.")
     wireframes = [found[name] for name in names]
     write_labels(destination, names, wireframes, about={**about, "export": key, "rejected": sorted(rejected)})
-    return {
-        "images": len(names),
-        "junctions": int(sum(len(w.junctions) for w in wireframes)),
-        "lines": int(sum(len(w.edges) for w in wireframes)),
-        "rejected": len(rejected),
-        "labelling_seconds": _sum(seconds),
-        "device": ", ".join(sorted(devices)),
-    }
+    counts = GatheredCounts(
+        images=len(names),
+        junctions=sum(len(wireframe.junctions) for wireframe in wireframes),
+        lines=sum(len(wireframe.edges) for wireframe in wireframes),
+        rejected=len(rejected),
+        labelling_seconds=_sum(seconds),
+    )
+    return counts, ", ".join(sorted(devices))

@@ -71,7 +71,8 @@ class Architecture:
                 raise UserError(
                     f"model.{name} is {value!r}, which makes no network: give {_wanted(name, known[name])}."
                 )
-        typed = {name: _cast(value, known[name]) for name, value in values.items()}
+        # Of the fields' types, as was just checked value by value.
+        typed: dict = {name: _cast(value, known[name]) for name, value in values.items()}
         made = cls(**typed)
         if made.image_size % made.multiple:
             raise UserError(
@@ -94,10 +95,9 @@ def _acceptable(name: str, value: object, default: object) -> bool:
     if isinstance(default, bool):
         return isinstance(value, bool)
     if isinstance(default, tuple):
-        whole = isinstance(value, (list, tuple)) and all(
-            isinstance(v, int) and not isinstance(v, bool) and 0 < v <= LARGEST[name] for v in value
-        )
-        return whole and len(value) == len(default)
+        if not isinstance(value, (list, tuple)) or len(value) != len(default):
+            return False
+        return all(isinstance(v, int) and not isinstance(v, bool) and 0 < v <= LARGEST[name] for v in value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     if isinstance(default, float):
@@ -118,4 +118,6 @@ def _wanted(name: str, default: object) -> str:
 
 
 def _cast(value: object, default: object) -> object:
-    return float(value) if isinstance(default, float) else tuple(value) if isinstance(default, tuple) else value
+    if isinstance(default, float) and isinstance(value, int):
+        return float(value)
+    return tuple(value) if isinstance(default, tuple) and isinstance(value, list) else value

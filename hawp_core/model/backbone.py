@@ -6,7 +6,8 @@ bottlenecks, as HAWPv3 (arXiv 2210.12971) uses it.
 Shape legend: B images, H x W input pixels, h x w = H/4 x W/4 grid, C = `Architecture.width` channels.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -33,16 +34,31 @@ class Prediction(NamedTuple):
         return ScoreMaps(self.heads[-1])
 
 
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+def known_as(kind: type[Kind], module: nn.Module) -> Kind:
+    """A child of one of PyTorch's containers, which forget what their children are."""
+    assert isinstance(module, kind)
+    return module
+
+
+def side_by_side(convolutions: Sequence[nn.Conv2d]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights and biases of convolutions of the same input as those of a single one, whose output is theirs in turn."""
+    biases = [each.bias for each in convolutions if each.bias is not None]
+    return torch.cat([each.weight for each in convolutions]), torch.cat(biases)
+
+
 class Bottleneck(nn.Module):
     """Pre-activation residual block: 1x1, 3x3, 1x1 convolutions, `planes` channels inside and twice as many outside."""
 
     def __init__(self, channels: int, planes: int) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(channels)
+        self.bn1: nn.Module = nn.BatchNorm2d(channels)
         self.conv1 = nn.Conv2d(channels, planes, 1)
-        self.bn2 = nn.BatchNorm2d(planes)
+        self.bn2: nn.Module = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1)
-        self.bn3 = nn.BatchNorm2d(planes)
+        self.bn3: nn.Module = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, 2 * planes, 1)
         self.downsample = nn.Sequential(nn.Conv2d(channels, 2 * planes, 1)) if channels != 2 * planes else None
 
@@ -70,7 +86,7 @@ class Hourglass(nn.Module):
         return self._level(len(self.hg) - 1, x)
 
     def _level(self, level: int, x: torch.Tensor) -> torch.Tensor:
-        blocks = self.hg[level]
+        blocks = known_as(nn.ModuleList, self.hg[level])
         low = blocks[1](F.max_pool2d(x, 2))
         low = blocks[2](self._level(level - 1, low) if level else blocks[3](low))
         return blocks[0](x).add_(F.interpolate(low, scale_factor=2))
@@ -88,10 +104,10 @@ class ScoreHeads(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first = [head[0] for head in self.heads]
-        y = F.conv2d(x, torch.cat([c.weight for c in first]), torch.cat([c.bias for c in first]), padding=1)
-        parts = F.relu_(y).chunk(len(first), dim=1)
-        return torch.cat([head[2](part) for head, part in zip(self.heads, parts, strict=True)], dim=1)
+        heads = [known_as(nn.Sequential, head) for head in self.heads]
+        y = F.conv2d(x, *side_by_side([known_as(nn.Conv2d, head[0]) for head in heads]), padding=1)
+        parts = F.relu_(y).chunk(len(heads), dim=1)
+        return torch.cat([head[2](part) for head, part in zip(heads, parts, strict=True)], dim=1)
 
 
 class Backbone(nn.Module):
@@ -101,7 +117,7 @@ class Backbone(nn.Module):
         super().__init__()
         stem, planes = width // 4, width // 2
         self.conv1 = nn.Conv2d(1, stem, 7, stride=2, padding=3)
-        self.bn1 = nn.BatchNorm2d(stem)
+        self.bn1: nn.Module = nn.BatchNorm2d(stem)
         self.layer1 = nn.Sequential(Bottleneck(stem, stem))
         self.layer2 = nn.Sequential(Bottleneck(2 * stem, 2 * stem))
         self.layer3 = nn.Sequential(Bottleneck(width, planes))

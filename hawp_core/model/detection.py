@@ -42,15 +42,16 @@ class Detection:
     scores: torch.Tensor
     input_size: tuple[int, int]
 
+    def in_input(self) -> Wireframe:
+        """The wireframe in input pixels, with the junctions that no line uses."""
+        return Wireframe(self.junctions.numpy(), self.edges.numpy(), self.scores.numpy(), *self.input_size)
+
     def to_wireframe(self, width: int, height: int) -> Wireframe:
         """The wireframe in the original image of `width` x `height` pixels, without junctions that no line uses.
 
         Junctions beyond the image's edge (at most half a grid cell) move onto it.
         """
-        found = Wireframe(
-            self.junctions.numpy(), self.edges.numpy(), self.scores.numpy(), *self.input_size
-        ).without_lone_junctions()
-        scaled = found.resized(width, height)
+        scaled = self.in_input().without_lone_junctions().resized(width, height)
         inside = np.clip(scaled.junctions, -0.5, (width - 0.5, height - 0.5))
         return Wireframe(inside, scaled.edges, scaled.scores, width, height)
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from hawp_core.model.backbone import Backbone, Bottleneck
+from hawp_core.model.backbone import Backbone, Bottleneck, known_as
 from hawp_core.model.network import WireframeNetwork
 
 
@@ -23,13 +23,18 @@ def fold_batch_norm(network: WireframeNetwork, precision: torch.dtype = torch.fl
     folded = copy.deepcopy(network).eval()
     for module in folded.modules():
         if isinstance(module, Bottleneck):
-            module.conv1, module.bn2 = fuse_conv_bn_eval(module.conv1, module.bn2), nn.Identity()
-            module.conv2, module.bn3 = fuse_conv_bn_eval(module.conv2, module.bn3), nn.Identity()
+            module.conv1, module.bn2 = _folded(module.conv1, module.bn2)
+            module.conv2, module.bn3 = _folded(module.conv2, module.bn3)
         elif isinstance(module, Backbone):
-            module.conv1, module.bn1 = fuse_conv_bn_eval(module.conv1, module.bn1), nn.Identity()
+            module.conv1, module.bn1 = _folded(module.conv1, module.bn1)
         elif isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d):
-            module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
+            module[0], module[1] = _folded(known_as(nn.Conv2d, module[0]), module[1])
     for module in folded.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.to(precision)
     return folded.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _folded(convolution: nn.Conv2d, norm: nn.Module) -> tuple[nn.Conv2d, nn.Module]:
+    """A convolution that does what it and the normalisation behind it did, and what takes that one's place."""
+    return fuse_conv_bn_eval(convolution, known_as(nn.BatchNorm2d, norm)), nn.Identity()

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from hawp_core.model.architecture import Architecture
-from hawp_core.model.backbone import Backbone, Prediction
+from hawp_core.model.backbone import Backbone, Prediction, side_by_side
 from hawp_core.model.sampling import sample, sample_dense
 
 
@@ -54,6 +54,8 @@ class WireframeNetwork(nn.Module):
     >>> heads[-1].shape, features.shape
     (torch.Size([1, 9, 16, 16]), torch.Size([1, 16, 16, 16]))
     """
+
+    tspan: torch.Tensor
 
     def __init__(self, architecture: Architecture | None = None) -> None:
         super().__init__()
@@ -110,7 +112,7 @@ class WireframeNetwork(nn.Module):
     def line_features(self, features: torch.Tensor) -> LineFeatures:
         """The maps that `verify` and `lineness` read, from `Prediction.features`, in float32."""
         parts = (self.fc1, self.fc3, self.fc4)
-        together = F.conv2d(features, torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])).float()
+        together = F.conv2d(features, *side_by_side(parts)).float()
         return LineFeatures(*together.split([p.out_channels for p in parts], dim=1))
 
     def verify(

@@ -64,6 +64,7 @@ def export_onnx(network: WireframeNetwork, path: Path | str, about: dict) -> Non
             graph, (example,), dynamo=True, verbose=False, opset_version=OPSET, input_names=[INPUT],
             output_names=list(OUTPUTS), dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
         )  # fmt: skip
+    assert program is not None  # PyTorch's exporter returns none where it writes a file itself
     program.model.metadata_props.update({"image_size": str(size), "about": json.dumps(about, sort_keys=True)})
     with replacing(path) as temporary:
         program.save(temporary, external_data=False)

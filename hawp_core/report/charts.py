@@ -7,6 +7,7 @@ rounds; no drawing depends on colour alone. Every drawing comes with its numbers
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import matplotlib
@@ -25,13 +26,16 @@ from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.stages import shape_images
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 matplotlib.use("Agg")
 
 BLUE, VERMILION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#595959"
 MARKERS = "osD^vP*X"
 
 # Letters as outlines: the drawing looks the same wherever it is opened. The salt makes its bytes repeatable.
-STYLE = {
+STYLE: "dict[RcKeyType, object]" = {
     "svg.fonttype": "path", "svg.hashsalt": "hawp-rounds", "font.size": 10, "axes.grid": True, "grid.color": "#d9d9d9",
     "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True,
     "text.parse_math": False,
@@ -146,7 +150,6 @@ def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> 
 
 def _boxes(each: Finished, taken: dict[str, str]) -> list[list[str]]:
     shapes, measured = each.evaluation.shapes, each.measured()
-    lines = each.counts["lines"] / max(1, each.counts["images"])
     held = measured.at(DECIDING) if measured else None
     structural = held.nearest.structural if held else measured.structural if measured else None
     repeated = structural.repeatability if structural else None
@@ -155,8 +158,8 @@ def _boxes(each: Finished, taken: dict[str, str]) -> list[list[str]]:
         ["measurement", each.evaluate.key, scores],
         ["training", each.train.key, _counted(epochs(each.train), "epoch") + taken["train"]],
         [
-            f"labels of {_counted(each.counts['images'], 'photograph')}", each.export.key,
-            f"{lines:.1f} lines an image{taken['export']}",
+            f"labels of {_counted(each.labels.images, 'photograph')}", each.export.key,
+            f"{each.labels.lines_per_image:.1f} lines an image{taken['export']}",
         ],
     ]  # fmt: skip
 
@@ -170,8 +173,10 @@ def _box(axes: Axes, left: float, middle: float, colour: str, lines: list[str]) 
         (left, middle - 0.42), 2.6, 0.84, "round,pad=0,rounding_size=0.08", fc="white", ec=colour, lw=2
     )
     axes.add_patch(shape)
-    for i, (line, style) in enumerate(zip(lines, ({"fontweight": "bold"}, {"family": "monospace"}, {}), strict=True)):
-        axes.text(left + 0.12, middle + 0.25 - 0.25 * i, line, va="center", fontsize=9, **style)
+    styles = (("sans-serif", "bold"), ("monospace", "normal"), ("sans-serif", "normal"))
+    for i, (line, (family, weight)) in enumerate(zip(lines, styles, strict=True)):
+        at = (left + 0.12, middle + 0.25 - 0.25 * i)
+        axes.text(*at, line, va="center", fontsize=9, family=family, fontweight=weight)
 
 
 def _arrow(axes: Axes, start: tuple, end: tuple, *, dashed: bool = False) -> None:

@@ -31,7 +31,7 @@ class Cost:
 
 def costs(shapes: Recipe, rounds: Sequence[Finished]) -> list[Cost]:
     """What each step took, from the benchmark files of its jobs, or from its lineage record where they are gone."""
-    steps = [(shapes, None)]
+    steps: list[tuple[Recipe, int | None]] = [(shapes, None)]
     steps += [(recipe, each.number) for each in rounds for recipe in (each.train, each.export, each.evaluate)]
     return [cost for recipe, number in steps if (cost := _cost(recipe, number)) is not None]
 

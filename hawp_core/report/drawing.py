@@ -30,6 +30,9 @@ PREVIEW_COLUMNS = 4
 
 _SUBPIXEL_BITS = 6
 
+# Pillow has letters that scale, or where it was built without FreeType, others.
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 
 def overlay(
     image: np.ndarray,
@@ -101,13 +104,13 @@ def contact_sheet(tiles: Sequence[np.ndarray], columns: int, titles: Sequence[st
     return sheet
 
 
-def _font(titles: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
+def _font(titles: Sequence[str], width: int) -> Font:
     """The largest font in which every title is at most `width` pixels long, or the smallest."""
     fonts = [ImageFont.load_default(size) for size in range(TITLE_SIZE, SMALLEST_TITLE - 1, -1)]
     return next((font for font in fonts if all(font.getlength(title) <= width for title in titles)), fonts[-1])
 
 
-def _title(text: str, width: int, font: ImageFont.FreeTypeFont) -> np.ndarray:
+def _title(text: str, width: int, font: Font) -> np.ndarray:
     """(TITLE_HEIGHT, width, 3): black letters on white."""
     strip = Image.new("RGB", (width, TITLE_HEIGHT), "white")
     ImageDraw.Draw(strip).text((0, TITLE_HEIGHT // 2), text, fill="black", font=font, anchor="lm")

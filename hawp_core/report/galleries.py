@@ -79,7 +79,7 @@ def galleries(rounds: Sequence[Finished]) -> tuple[Picture, Picture]:
 def _gallery(
     title: str, names: list[str], ranked: Ranking, folder: str, rounds: Sequence[Finished], labels: Sequence[LabelFile]
 ) -> Picture:
-    rows = []
+    rows: list[tuple[str, list[np.ndarray]]] = []
     for name in names:
         if len(rows) == PHOTOGRAPHS:
             break

@@ -27,6 +27,19 @@ MOST_COMPARED = 2000
 
 
 @dataclass(frozen=True)
+class LabelCounts:
+    """How many photographs a round labelled, and the lines on all of them."""
+
+    images: int
+    lines: int
+
+    @property
+    def lines_per_image(self) -> float:
+        """The mean; 0 where nothing is labelled."""
+        return self.lines / max(1, self.images)
+
+
+@dataclass(frozen=True)
 class Finished:
     """A round whose model, labels and metrics are there.
 
@@ -34,7 +47,7 @@ class Finished:
         number: 0 is the round on shapes.
         train, export, evaluate: its recipes.
         evaluation: content of `evaluation-KEY.json`.
-        counts: what the export reports: images, lines, rejected.
+        labels: what the label file holds.
         train_seconds: how long the training took, as its record has it.
         agreement: photograph -> share of the lines that this round's labels and the previous round's have in common.
     """
@@ -44,7 +57,7 @@ class Finished:
     export: Recipe
     evaluate: Recipe
     evaluation: Evaluation
-    counts: dict[str, float]
+    labels: LabelCounts
     train_seconds: float | None
     agreement: dict[str, float] = field(default_factory=dict)
 
@@ -79,14 +92,13 @@ def finished(rounds: Sequence[Round]) -> list[Finished]:
     for each in rounds:
         if not all(artifact(recipe).is_file() for recipe in (each.train, each.export, each.evaluate)):
             break
-        records = {recipe.stage: record_of(recipe) for recipe in (each.train, each.export, each.evaluate)}
         labels = LabelFile(artifact(each.export))
         found.append(
             Finished(
                 each.number, each.train, each.export, each.evaluate,
                 evaluation=Evaluation.read(artifact(each.evaluate)),
-                counts=_counts(records["export"], labels),
-                train_seconds=seconds_of(records["train"]),
+                labels=LabelCounts(len(labels), labels.line_count),
+                train_seconds=seconds_of(record_of(each.train)),
                 agreement=agreement(before, labels, side(each.train)) if before else {},
             )
         )  # fmt: skip
@@ -115,13 +127,6 @@ def seconds_of(record: Record | None) -> float | None:
     return None if record is None else record.seconds
 
 
-def _counts(record: Record | None, labels: LabelFile) -> dict[str, float]:
-    """Images, lines and rejected photographs of an export, by its record or by what it left."""
-    if record is not None and record.counts:
-        return {name: record.count(name) for name in ("images", "lines", "rejected")}
-    return {"images": len(labels), "lines": labels.line_count, "rejected": len(labels.about.get("rejected", []))}
-
-
 def chosen(names: Iterable[str], most: int) -> list[str]:
     """At most `most` of the names: always the same ones, spread over all."""
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:most]
@@ -138,8 +143,8 @@ def agreement(first: LabelFile, second: LabelFile, size: int) -> dict[str, float
     """
     common = {}
     for name in chosen(set(first.names) & set(second.names), MOST_COMPARED):
-        lines = [labels[name].resized(size, size).lines for labels in (first, second)]
-        share, _ = repeatability(*lines, np.eye(3), (size, size), THRESHOLD, "structural")
+        one, other = (labels[name].resized(size, size).lines for labels in (first, second))
+        share, _ = repeatability(one, other, np.eye(3), (size, size), THRESHOLD, "structural")
         if not math.isnan(share):
             common[name] = share
     return common

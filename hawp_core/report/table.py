@@ -72,7 +72,7 @@ def _row(each: Finished) -> Row:
     row = Row(
         str(each.number),
         each.train.key,
-        label_lines_per_image=each.counts["lines"] / max(1, each.counts["images"]),
+        label_lines_per_image=each.labels.lines_per_image,
         agreement=float(np.mean(list(each.agreement.values()))) if each.agreement else None,
         train_seconds=each.train_seconds,
     )

@@ -4,13 +4,17 @@ import argparse
 import contextlib
 import ctypes
 import os
+from typing import TYPE_CHECKING
 
 from hawp_core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 MOST_THREADS = 1024  # as the schema of the settings has it
 
 
-def compute_options(args: argparse.Namespace, compute: dict):
+def compute_options(args: argparse.Namespace, compute: dict) -> "tuple[torch.device, torch.dtype]":
     """(device, precision) chosen by the command line, then the configuration, then what the machine has.
 
     Raises:
@@ -70,7 +74,7 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
-def device_name(device) -> str:
+def device_name(device: "torch.device") -> str:
     """What computed: the GPU's name, or the processor."""
     import torch
 

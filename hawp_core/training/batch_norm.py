@@ -6,6 +6,8 @@ images in each process. PyTorch's SyncBatchNorm works on GPUs only, and cannot l
 Shape legend: B images of this process, C channels, R processes.
 """
 
+from typing import Protocol
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -30,6 +32,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         y, mean, variance, count = _GlobalNorm.apply(x, self.weight, self.bias, self.eps, self.counted)
+        # Every normalisation of the network keeps running statistics, with a fixed weight.
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             # The running variance is the unbiased one, as in PyTorch's own.
@@ -46,11 +51,24 @@ def globalise(module: nn.Module) -> None:
             child.__class__ = GlobalBatchNorm2d
 
 
+class _Kept(Protocol):
+    """What PyTorch's functions hand from the forward pass to the backward one."""
+
+    counted: bool
+    saved_tensors: tuple[torch.Tensor, ...]
+
+    def save_for_backward(self, *tensors: torch.Tensor) -> None: ...
+
+    def mark_non_differentiable(self, *tensors: torch.Tensor) -> None: ...
+
+
 class _GlobalNorm(torch.autograd.Function):
     """Normalise (B, C, H, W) by statistics of all processes; returns those too: mean (C,), variance (C,), count (1,)."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, eps, counted):
+    def forward(
+        ctx: _Kept, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, eps: float, counted: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         channels = x.shape[1]
         own = weight.new_zeros(1 + 2 * channels)
         if counted:
@@ -71,7 +89,9 @@ class _GlobalNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad, *_):
+    def backward(
+        ctx: _Kept, grad: torch.Tensor, *_: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
         x, weight, mean, inverse_std, count = ctx.saved_tensors
         normal = (x.float() - mean.view(CHANNELS)) * inverse_std.view(CHANNELS)
         wide = grad.float()

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import traceback
 from pathlib import Path
+from typing import BinaryIO
 
 from hawp_core.errors import Interrupted, UserError
 from hawp_core.runtime.signals import STOP_SIGNALS, StopRequest, stop_on_signal
@@ -54,7 +55,7 @@ def run_in_processes(args: argparse.Namespace, count: int) -> None:
             raise _cause(folder, torchrun.returncode)
 
 
-def _start(folder: Path, count: int, said) -> subprocess.Popen:
+def _start(folder: Path, count: int, said: BinaryIO) -> subprocess.Popen:
     command = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     # It would answer the usual stop signals by killing the processes half a minute later, saved or not.
     command += ["--signals-to-handle", "SIGQUIT", "--nproc-per-node", str(count)]
@@ -84,7 +85,7 @@ def _wait(torchrun: subprocess.Popen, lifeline: int, stop: StopRequest) -> None:
             torchrun.wait(LOOK_SECONDS)
             return
         except subprocess.TimeoutExpired:
-            if stop and not told:
+            if stop.signal is not None and not told:
                 os.write(lifeline, bytes([stop.signal]))
                 told = True
 

@@ -19,6 +19,7 @@ from hawp_core.data.loader import Loader
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.errors import UserError
 from hawp_core.evaluation.protocol import measure_on_shapes
+from hawp_core.model.backbone import known_as
 from hawp_core.model.checkpoint import save_checkpoint, save_state
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import bar, log
@@ -130,8 +131,8 @@ class Trainer:
 
                     # A signal to one of the processes, or its clock, decides for all.
                     late = time.monotonic() - saved > self.save_seconds
-                    stopped_by, late = distributed.largest(self.stop.signal or 0, late)
-                    saving = bool(stopped_by or late)
+                    stopped_by, anyone_late = distributed.largest(self.stop.signal or 0, late)
+                    saving = bool(stopped_by or anyone_late)
                     measuring = self.at.step % LOG_STEPS == 0 or self.at.batch == self.data.batches_per_epoch
                     if measuring or saving or self.device.type == "cpu":
                         window.require_finite(self.place.state_file)
@@ -164,7 +165,7 @@ class Trainer:
     @property
     def result(self) -> WireframeNetwork:
         """The network that is measured and kept: the moving average of the weights where the schedule asks for one."""
-        return self.network if self.average is None else self.average.module
+        return self.network if self.average is None else known_as(WireframeNetwork, self.average.module)
 
     def _rate(self, step: int) -> float:
         return self.schedule.rate(step, self.data.batches_per_epoch)

@@ -41,10 +41,10 @@ def differences(one: Recipe, other: Recipe) -> list[str]:
 
 
 def _upstream(stage: str, role: str, was: str | None, now: str | None) -> list[str]:
-    if role == "photographs":
-        return _photographs(was, now)
     if was is None or now is None:
         return [f"{stage}: {role} {was or '(none)'} -> {now or '(none)'}"]
+    if role == "photographs":
+        return _photographs(was, now)
     try:
         return differences(find_recipe(was), find_recipe(now))
     except UserError:
@@ -66,7 +66,7 @@ def _photographs(was: str, now: str) -> list[str]:
 
 
 def _flat(settings: dict, prefix: str = "") -> dict:
-    flat = {}
+    flat: dict = {}
     for name, value in settings.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import functools
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import jsonschema
@@ -92,15 +93,19 @@ def check(given: object, source: Path | str) -> None:
         raise UserError(said if len(said) < LONGEST_SENTENCE else f"{said[:LONGEST_SENTENCE]}...")
 
 
-def _with_values(rules: dict, given: object) -> object:
+def _with_values(rules: dict, given: dict) -> dict:
     """`given` with text that stands for numbers, switches or lists as those; numbers that are not finite as text.
 
     YAML 1.1 takes 4e-4 for text, and Snakemake hands on what is nested in `--config` as text.
     """
+    return {name: _with_value(rules.get("properties", {}).get(name, {}), value) for name, value in given.items()}
+
+
+def _with_value(rules: dict, given: object) -> object:
     if isinstance(given, dict):
-        return {name: _with_values(rules.get("properties", {}).get(name, {}), value) for name, value in given.items()}
+        return _with_values(rules, given)
     if isinstance(given, list):
-        return [_with_values(rules.get("items", {}), value) for value in given]
+        return [_with_value(rules.get("items", {}), value) for value in given]
     if isinstance(given, str) and rules.get("type") in ("number", "integer", "boolean", "array"):
         given = _meant(given)
     if isinstance(given, float) and not math.isfinite(given):
@@ -119,7 +124,7 @@ def _meant(text: str) -> object:
 
 
 def _with_defaults(rules: dict, given: dict) -> dict:
-    filled = {}
+    filled: dict = {}
     for name, rule in rules["properties"].items():
         if rule.get("type") == "object":
             filled[name] = _with_defaults(rule, given.get(name, {}))
@@ -187,8 +192,9 @@ def _check_together(settings: dict, source: Path | str, *, has_model: bool) -> N
 def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
     """One sentence: file, setting, value, remedy."""
     where = ".".join(str(part) for part in error.absolute_path) or "the top level"
-    if error.validator == "additionalProperties":
-        allowed = sorted(error.schema["properties"])
+    rule = error.schema if isinstance(error.schema, Mapping) else {}
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        allowed = sorted(rule["properties"])
         unknown = sorted(set(error.instance) - set(allowed), key=str)[0]
         place = f"{where}.{unknown}" if error.absolute_path else str(unknown)
         return f"{source}: {place} is not a setting: choose among {', '.join(allowed)}, or remove it."
@@ -197,11 +203,13 @@ def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
             f"{source}: {where} is {error.instance!r}, and must be of type {error.validator_value}: correct it there."
         )
     if error.validator == "enum":
-        options = ", ".join(map(str, error.validator_value))
+        options = ", ".join(map(str, rule["enum"]))
         return f"{source}: {where} is {error.instance!r}: choose one of {options}."
     if error.validator == "pattern":
-        return f"{source}: {where} is {error.instance!r}, which is not acceptable: give {error.schema['description'].rstrip('.')}."
-    hint = f" ({error.schema['description'].rstrip('.')})" if "description" in error.schema else ""
+        return (
+            f"{source}: {where} is {error.instance!r}, which is not acceptable: give {rule['description'].rstrip('.')}."
+        )
+    hint = f" ({rule['description'].rstrip('.')})" if "description" in rule else ""
     return f"{source}: {where}{hint} is not acceptable, {error.message}: correct it there."
 
 

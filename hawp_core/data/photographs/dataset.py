@@ -82,7 +82,8 @@ class _PhotographCache:
     """The resized photographs of a set, in one file mapped from the disk."""
 
     def __init__(self, photographs: PhotographSet, path: Path) -> None:
-        self._path, self._pixels = path, None
+        self._path = path
+        self._pixels: np.ndarray | None = None
         self._sums = np.zeros(0, np.uint32)
         self._compared = np.zeros(len(photographs.labels), bool)
         key = self._key(photographs)

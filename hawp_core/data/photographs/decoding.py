@@ -135,16 +135,17 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, int]:
         layout, photometric, extra = page.axes, page.photometric, len(page.extrasamples)
         orientation = int(page.tags.valueof("Orientation", 1))
         values = page.asarray()
-    values = {"YX": values[..., None], "YXS": values, "SYX": np.moveaxis(values, 0, -1)}.get(layout)
+    # Channels last.
+    bands = {"YX": values[..., None], "YXS": values, "SYX": np.moveaxis(values, 0, -1)}.get(layout)
     known = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB)
-    if values is None or photometric not in known or values.shape[-1] - extra not in (1, 3):
+    if bands is None or photometric not in known or bands.shape[-1] - extra not in (1, 3):
         raise ValueError("a TIFF that is neither grey nor RGB")
-    values = _eight_bits(values[..., : values.shape[-1] - extra])
+    bands = _eight_bits(bands[..., : bands.shape[-1] - extra])
     if photometric == PHOTOMETRIC.MINISWHITE:
-        values = 255 - values
-    if values.shape[-1] == 1:
-        return values[..., 0], orientation
-    return _gray_of(Image.fromarray(np.ascontiguousarray(values))), orientation
+        bands = 255 - bands
+    if bands.shape[-1] == 1:
+        return bands[..., 0], orientation
+    return _gray_of(Image.fromarray(np.ascontiguousarray(bands))), orientation
 
 
 def _check_sides(path: Path, width: int, height: int) -> None:

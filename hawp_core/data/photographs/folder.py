@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hawp_core.errors import UserError
-from hawp_core.runtime.extras import require
+from hawp_core.runtime.extras import how_to_get
 from hawp_core.runtime.names import inside
 from hawp_core.runtime.text import shown
 
@@ -56,8 +56,10 @@ def bundled_folder() -> Path:
     Raises:
         UserError: scikit-image is not installed.
     """
-    require("skimage")
-    return Path(importlib.util.find_spec("skimage").submodule_search_locations[0]) / "data"
+    found = importlib.util.find_spec("skimage")
+    if found is None or not found.submodule_search_locations:
+        raise UserError(how_to_get("skimage"))
+    return Path(found.submodule_search_locations[0]) / "data"
 
 
 def locate(folder: Path | str) -> Path:
@@ -86,10 +88,11 @@ def survey(folder: Path | str) -> tuple[list[Photograph], list[Rejected]]:
             f"{shown(root)} {fault}: give a folder of photographs in photographs.folder or --images ({', '.join(EXTENSIONS)})."
         )
     files = _bundled_files(root) if folder == "bundled" else _walk(root)
-    photographs, rejected = [], []
+    photographs: list[Photograph] = []
+    rejected: list[Rejected] = []
     for name, path in files:
         reason, found = examine(name, path)
-        if reason:
+        if reason or found is None:
             rejected.append(Rejected(shown(name), reason))
         else:
             photographs.append(Photograph(name, found.st_size, found.st_mtime_ns))

@@ -166,7 +166,7 @@ def _hash_all(folder: Path | str, photographs: list[Photograph]) -> Iterator[lis
     ):
         for start in range(0, len(photographs), HASH_BATCH):
             batch = photographs[start : start + HASH_BATCH]
-            rows = []
+            rows: list[Entry | Rejected] = []
             for row in threads.map(lambda photograph: _hashed(folder, photograph), batch):
                 bar.update(batch[len(rows)].size)
                 rows.append(row)

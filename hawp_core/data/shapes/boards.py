@@ -98,8 +98,8 @@ def _warped_grid(rng: np.random.Generator, picture: np.ndarray, xs: np.ndarray, 
         reach = max(picture.shape) * (WARP[0] + WARP[1] * rng.random())
         sheared = square[:3] + rng.uniform(-reach, reach, (3, 2))
         tilted = square + rng.uniform(-reach, reach, (4, 2)) / 2.0
-        affine = cv2.getAffineTransform(np.float32(square[:3]), np.float32(sheared))
-        perspective = cv2.getPerspectiveTransform(np.float32(square), np.float32(tilted))
+        affine = cv2.getAffineTransform(square[:3].astype(np.float32), sheared.astype(np.float32))
+        perspective = cv2.getPerspectiveTransform(square.astype(np.float32), tilted.astype(np.float32))
         homography = perspective @ np.vstack([affine, [0.0, 0.0, 1.0]])
         warped = grid @ homography.T
         depth = warped[..., 2]

@@ -106,7 +106,8 @@ def _blobs(rng: np.random.Generator, picture: np.ndarray, radii: np.ndarray, gre
     """Draw a disc of each of the greys (N,), anywhere, with a radius between the two `radii`."""
     one = 1 << _SUBPIXEL_BITS
     centres = (rng.random((len(greys), 2)) * (np.array(picture.shape[::-1]) * one)).astype(int).tolist()
-    sizes = (rng.uniform(*radii, len(greys)) * one).astype(int).tolist()
+    low, high = radii
+    sizes = (rng.uniform(low, high, len(greys)) * one).astype(int).tolist()
     for centre, radius, grey in zip(centres, sizes, greys.tolist(), strict=True):
         cv2.circle(picture, centre, radius, grey, -1, cv2.LINE_8, _SUBPIXEL_BITS)
 

@@ -183,8 +183,9 @@ def draw_star(rng: np.random.Generator, picture: np.ndarray) -> Drawn:
             break
     else:
         return None
-    greys = [contrasting(rng, (greys_along(picture, line), DISTINCT)) for line in lines]
-    if None in greys:
+    chosen = [contrasting(rng, (greys_along(picture, line), DISTINCT)) for line in lines]
+    greys = [grey for grey in chosen if grey is not None]
+    if len(greys) < len(lines):
         return None
     for line, grey in zip(lines, greys, strict=True):
         stroke(picture, line, grey, thickness)
