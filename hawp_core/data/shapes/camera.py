@@ -116,7 +116,16 @@ class Wall:
 
     def faces(self, camera: Camera) -> bool:
         """Whether the camera is on the side from which `along` runs to the right."""
-        return float(np.linalg.det(np.stack([camera.position - self.origin, self.along, self.down]))) < 0.0
+        (x, y, z), (a, b, c), (u, v, w) = (
+            each.tolist() for each in (camera.position - self.origin, self.along, self.down)
+        )
+        return x * (b * w - c * v) + y * (c * u - a * w) + z * (a * v - b * u) < 0.0
+
+    def turned(self, camera: Camera) -> "Wall":
+        """The same wall, described so that the camera sees `along` run to the right."""
+        if self.faces(camera):
+            return self
+        return Wall(self.origin + self.size[0] * self.along, -self.along, self.down, self.size)
 
 
 def rectangles(camera: Camera, wall: Wall, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

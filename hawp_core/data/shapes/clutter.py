@@ -29,11 +29,11 @@ def foliage(scene: Scene, centre: np.ndarray | None = None, radius: float | None
     radius = short * rng.uniform(0.05, 0.3) if radius is None else radius
     owner = scene.surface(leaves=float(rng.uniform(20.0, 65.0)))
     base = float(rng.uniform(30, 170))
-    count = int(rng.integers(12, 40))
+    count = int(rng.integers(15, 45))
     spread = centre + rng.normal(0.0, 0.5, (count, 2)) * radius * rng.uniform(0.5, 1.3, 2)
-    _ellipses(scene, spread, radius * rng.uniform(0.08, 0.35, (count, 2)), rng.normal(base, 14.0, count), owner)
-    leaves = int(rng.integers(20, 80))
-    spread = centre + rng.normal(0.0, 0.7, (leaves, 2)) * radius
+    _ellipses(scene, spread, radius * rng.uniform(0.05, 0.28, (count, 2)), rng.normal(base, 14.0, count), owner)
+    leaves = int(rng.integers(40, 160))
+    spread = centre + rng.normal(0.0, 0.62, (leaves, 2)) * radius
     _ellipses(scene, spread, short * rng.uniform(0.002, 0.014, (leaves, 2)), rng.normal(base, 35.0, leaves), owner)
 
 

@@ -7,11 +7,13 @@ Shape legend: K rectangles (K, 4) as u1 v1 u2 v2 on the wall.
 
 import numpy as np
 
-from hawp_core.data.shapes.camera import Camera, Wall, rectangles
+from hawp_core.data.shapes.camera import NEAR, Camera, Wall, rectangles
 from hawp_core.data.shapes.scene import WIDE, Scene
 
 # Lines of a grid nearer to each other than this share of the shorter side are not painted: no label could tell them apart.
 CLOSEST = 0.014
+# Joints nearer to each other than this share are a texture, and have no label; so many are painted at most.
+UNLABELLED, MOST_COURSES = 0.009, 120
 # A window whose shorter side is below this share is a dark speck without a frame.
 SMALLEST = 0.02
 
@@ -40,6 +42,8 @@ def windows(scene: Scene, camera: Camera, wall: Wall, grey: int, *, floor: float
     columns, rows = int(width / bay), int((height - base) / floor)
     if columns < 1 or rows < 1:
         return
+    if rng.random() < 0.2:
+        courses(scene, camera, wall, grey)
     bay = width / columns
     w, h = bay * rng.uniform(0.35, 0.75), floor * rng.uniform(0.4, 0.75)
     u = (np.arange(columns) + 0.5) * bay
@@ -112,6 +116,18 @@ def _cornices(scene: Scene, camera: Camera, wall: Wall, grey: int, heights: np.n
     scene.strips(rectangles(camera, wall, bands)[0], scene.apart(grey, 0.7), scene.surface())
 
 
+def courses(scene: Scene, camera: Camera, wall: Wall, grey: int) -> None:
+    """Bricks or boards: level joints so close to each other that nobody labels them."""
+    seen = camera.seen(wall.corners)[:, 2]
+    if seen.min() <= NEAR:
+        return
+    step = scene.rng.uniform(0.5, 0.95) * UNLABELLED * scene.short * float(seen.min()) / camera.focal
+    places = np.arange(step, wall.size[1], step)[:MOST_COURSES]
+    half = scene.rng.uniform(0.1, 0.25) * step
+    joints = np.stack([0.0 * places, places - half, 0.0 * places + wall.size[0], places + half], axis=1)
+    scene.quads(rectangles(camera, wall, joints)[0], scene.apart(grey, 0.4), scene.surface())
+
+
 def tiles(scene: Scene, camera: Camera, wall: Wall, grey: int, side: float) -> None:
     """Square tiles over the whole wall: joints between them, or two alternating greys.
 
@@ -135,10 +151,10 @@ def tiles(scene: Scene, camera: Camera, wall: Wall, grey: int, side: float) -> N
     owner, joint = scene.surface(), scene.apart(grey, 0.5)
     thick = scene.thickness(0.0)
     for group in drawn:
-        scene.strokes(group[_separate(scene, group)], thick, joint, owner)
+        scene.strokes(group[separate(scene, group)], thick, joint, owner)
 
 
-def _separate(scene: Scene, lines: np.ndarray) -> np.ndarray:
+def separate(scene: Scene, lines: np.ndarray) -> np.ndarray:
     """(M,) bool: which of neighbouring lines (M, 4) stay apart over most of their length inside the picture."""
     if len(lines) < 2:
         return np.ones(len(lines), bool)

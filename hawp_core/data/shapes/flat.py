@@ -16,19 +16,19 @@ def backdrop(scene: Scene) -> None:
     """What lies behind everything: a blotchy field, from even to wild."""
     rng = scene.rng
     side = int(rng.choice([2, 4, 8, 16]))
-    blotches = rng.normal(0.0, rng.uniform(2.0, 22.0), (side, side)) + rng.uniform(30, 220)
+    blotches = rng.normal(0.0, rng.choice([1.0, 4.0, 12.0]), (side, side)) + rng.uniform(30, 220)
     # Smooth at a coarse size first: cubic interpolation of the whole canvas would take longer than all the rest.
     coarse = cv2.resize(np.clip(blotches, 4, 251).astype(np.uint8), (96, 96), interpolation=cv2.INTER_CUBIC)
     cv2.resize(coarse, scene.canvas[::-1], scene.grey, interpolation=cv2.INTER_LINEAR)
 
 
 def collage(scene: Scene) -> None:
-    """Three to eight figures one over the other, and clutter between them."""
+    """Four to nine figures one over the other, and clutter between them."""
     rng = scene.rng
     backdrop(scene)
     clutter.scatter(scene, 0.7)
     figures = (_polygon, _polygon, _bars, _star, _strokes, clutter.ellipses)
-    for _ in range(rng.integers(3, 9)):
+    for _ in range(rng.integers(4, 10)):
         figures[rng.integers(len(figures))](scene)
     clutter.scatter(scene, 0.5)
 

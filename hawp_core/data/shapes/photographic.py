@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hawp_core.data.shapes import flat, spaces
+from hawp_core.data.shapes import flat, indoors, outdoors
 from hawp_core.data.shapes.finishing import finish
 from hawp_core.data.shapes.primitives import SCENES, WITHOUT_LINES
 from hawp_core.data.shapes.scene import Scene
@@ -21,12 +21,12 @@ from hawp_core.data.shapes.visibility import visible_lines
 from hawp_core.geometry.wireframe import Wireframe
 
 _PAINTERS: dict[str, Callable[[Scene], None]] = {
-    "street": spaces.street,
-    "front": spaces.front,
-    "room": spaces.room,
-    "boxes": spaces.boxes,
-    "floor": spaces.floor,
-    "railing": spaces.railing,
+    "street": outdoors.street,
+    "front": outdoors.front,
+    "room": indoors.room,
+    "boxes": indoors.boxes,
+    "floor": indoors.floor,
+    "railing": outdoors.railing,
     "collage": flat.collage,
     "no_lines": flat.no_lines,
 }

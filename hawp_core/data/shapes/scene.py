@@ -112,11 +112,15 @@ class Scene:
                 cv2.fillConvexPoly(self.owner, b, owner, cv2.LINE_8, _SUBPIXEL_BITS)
         return inside
 
-    def edge(self, lines: np.ndarray, owner: int, other: int = -1, *, centre: bool = False) -> None:
-        """Lines (M, 4) that border on a surface, or on two, or run along the centre of a stroke."""
+    def edge(
+        self, lines: np.ndarray, owner: int | list[int], other: int | list[int] = -1, *, centre: bool = False
+    ) -> None:
+        """Lines (M, 4) that border on a surface each, or on two, or run along the centre of a stroke."""
         lines = np.asarray(lines, np.float64).reshape(-1, 4)
+        owners = np.empty((len(lines), 3), np.int64)
+        owners[:, 0], owners[:, 1], owners[:, 2] = owner, other, centre
         self._lines.append(lines)
-        self._owners.append(np.tile(np.array([owner, other, int(centre)]), (len(lines), 1)))
+        self._owners.append(owners)
 
     def outlined(self, corners: np.ndarray, grey: int, owner: int) -> None:
         """Paint a polygon (N, 2) all of whose sides may be labelled."""

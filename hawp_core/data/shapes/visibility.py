@@ -19,6 +19,8 @@ REACH = 1.75
 WINDOW = 6
 # Grey levels: a step is seen from the first on, a line is labelled if the mean of its steps reaches the second.
 FAINTEST, LEAST = 5.0, 8.0
+# And a step is seen only if the contrast is this multiple of how much it varies along the line nearby: texture.
+STANDING_OUT = 0.8
 # Shares of the canvas's shorter side: what hides less does not cut a line, nor does what is faint for less than
 # `FADING`; what is left closer to a line's own end than `SNAP` is that end; what is shorter than `SHORTEST` is not
 # labelled.
@@ -56,8 +58,8 @@ def visible_lines(
     first = np.cumsum(counts) - counts
     place = (np.arange(len(line)) - first[line] + 0.5) / counts[line]
     shown = _shown(drawn, owners, line, place, owner)
-    contrast = _contrast(picture, clipped, owners[:, 2] == 1, line, place, first, counts)
-    seen = shown & (contrast >= FAINTEST)
+    contrast, seen = _contrast(picture, clipped, line, place, first, counts)
+    seen &= shown
     begin, end = _runs(shown, seen, line, BRIDGE * short / STEP, FADING * short / STEP)
     if not len(begin):
         return np.zeros((0, 4))
@@ -99,15 +101,12 @@ def _shown(lines: np.ndarray, owners: np.ndarray, line: np.ndarray, place: np.nd
 
 
 def _contrast(
-    picture: np.ndarray,
-    lines: np.ndarray,
-    centre: np.ndarray,
-    line: np.ndarray,
-    place: np.ndarray,
-    first: np.ndarray,
-    counts: np.ndarray,
-) -> np.ndarray:
-    """(T,) grey levels across the line, or between a stroke's centre and the side that it resembles more."""
+    picture: np.ndarray, lines: np.ndarray, line: np.ndarray, place: np.ndarray, first: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T,) grey levels across the line at each step, averaged over `WINDOW`, and bool: whether it is seen there.
+
+    It is seen as an edge, by its two sides, or as a thin stroke, by itself and the side that it resembles more.
+    """
     points, normals = _points(lines, line, place)
     # OpenCV's remap takes maps of fewer than 32,768 columns.
     width = 4096
@@ -116,14 +115,21 @@ def _contrast(
         maps[:, k, : len(line)] = (points + reach * normals).T
     x, y = maps.reshape(2, -1, width)
     greys = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    greys = greys.reshape(3, -1)[:, : len(line)]
+    middle, left, right = greys.reshape(3, -1)[:, : len(line)]
     begin = np.maximum(np.arange(len(line)) - WINDOW, first[line])
     end = np.minimum(np.arange(len(line)) + WINDOW + 1, (first + counts)[line])
-    total = np.concatenate([np.zeros((3, 1)), np.cumsum(greys, axis=1, dtype=np.float64)], axis=1)
-    middle, left, right = (total[:, end] - total[:, begin]) / (end - begin)
+    below, above = middle - left, middle - right
     # A ridge or a valley: both sides are darker, or both lighter.
-    ridge = np.minimum(np.abs(middle - left), np.abs(middle - right))
-    return np.where(centre[line], np.where((middle > left) == (middle > right), ridge, 0.0), np.abs(left - right))
+    ridge = np.where(below * above > 0.0, np.where(np.abs(below) < np.abs(above), below, above), np.float32(0.0))
+    contrast, seen = np.zeros(len(line)), np.zeros(len(line), bool)
+    for across in (left - right, ridge):
+        total = np.zeros((2, len(line) + 1))
+        np.cumsum([across, across * across], axis=1, out=total[:, 1:])
+        mean, square = (total[:, end] - total[:, begin]) / (end - begin)
+        strong = np.abs(mean) >= STANDING_OUT * np.sqrt(np.maximum(square - mean * mean, 0.0))
+        seen |= strong & (np.abs(mean) >= FAINTEST)
+        np.maximum(contrast, np.abs(mean), where=strong, out=contrast)
+    return contrast, seen
 
 
 def _runs(
