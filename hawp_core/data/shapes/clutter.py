@@ -102,7 +102,7 @@ def _ellipses(scene: Scene, centres: np.ndarray, radii: np.ndarray, greys: np.nd
 
 def _path(scene: Scene, points: np.ndarray, thickness: float) -> None:
     """Paint a path (N, 2) in a grey apart from what is beneath its middle."""
-    owner, width = scene.surface(), max(1, round(thickness))
+    owner, width = scene.surface(plain=True), max(1, round(thickness))
     grey = scene.apart(_beneath(scene, points[len(points) // 2]))
     fixed = [np.rint(points * (1 << _SUBPIXEL_BITS)).astype(np.int32)]
     cv2.polylines(scene.grey, fixed, False, grey, width, cv2.LINE_AA, _SUBPIXEL_BITS)

@@ -16,6 +16,8 @@ CLOSEST = 0.014
 UNLABELLED, MOST_COURSES = 0.009, 120
 # A window whose shorter side is below this share is a dark speck without a frame.
 SMALLEST = 0.02
+# Makes a rectangle smaller on all sides.
+_INWARD = np.array([1.0, 1.0, -1.0, -1.0])
 
 
 def paint_wall(scene: Scene, camera: Camera, wall: Wall, grey: int) -> int:
@@ -54,7 +56,7 @@ def windows(scene: Scene, camera: Camera, wall: Wall, grey: int, *, floor: float
         u, v = u[kept], v[kept]
     boxes = np.stack([u - w / 2.0, v - h / 2.0, u + w / 2.0, v + h / 2.0], axis=1)
     if rng.random() < 0.35:
-        _cornices(scene, camera, wall, grey, height - base - np.arange(rows) * floor)
+        _cornices(scene, camera, wall, grey, height - base - np.arange(int(base == 0.0), rows) * floor)
     framed = rng.random() < 0.7
     frame = scene.apart(grey, 0.7)
     quads, chosen = rectangles(camera, wall, boxes)
@@ -69,17 +71,13 @@ def windows(scene: Scene, camera: Camera, wall: Wall, grey: int, *, floor: float
     else:
         scene.outlined_quads(quads, frame, scene.surface())
         thick = rng.uniform(0.04, 0.14) * min(w, h)
-        inner, _ = rectangles(camera, wall, boxes + thick * np.array([1.0, 1.0, -1.0, -1.0]))
-        owner = scene.surface()
-        # Both borders of a frame are labelled where it is wide enough to have two.
-        wide = _distance(quads[:, 0], inner[:, 0]) * 0.7 >= WIDE * scene.short
-        scene.outlined_quads(inner[wide], greys[wide], owner)
-        scene.quads(inner[~wide], greys[~wide], owner)
+        _inside(scene, quads, rectangles(camera, wall, boxes + thick * _INWARD)[0], greys)
     _bars(scene, camera, wall, boxes, quads, frame if framed else scene.apart(glass))
     if rng.random() < 0.3:
         over = np.array([-0.08 * w, 0.0, 0.08 * w, 0.0])
         sills = np.stack([boxes[:, 0], boxes[:, 3], boxes[:, 2], boxes[:, 3] + 0.06 * h], axis=1) + over
-        scene.strips(rectangles(camera, wall, sills)[0], scene.apart(grey), scene.surface())
+        # So close under the windows that a label of their own would be the windows' once more.
+        scene.quads(rectangles(camera, wall, sills)[0], scene.apart(grey), scene.surface())
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -106,14 +104,14 @@ def _bars(scene: Scene, camera: Camera, wall: Wall, boxes: np.ndarray, quads: np
     for k in range(level):
         v = boxes[:, 1] + size[:, 1] * (k + 1) / (level + 1)
         strips.append(rectangles(camera, wall, np.stack([boxes[:, 0], v - half, boxes[:, 2], v + half], axis=1))[0])
-    scene.strips(np.concatenate(strips), grey, scene.surface())
+    scene.strips(np.concatenate(strips), grey, scene.surface(plain=True))
 
 
 def _cornices(scene: Scene, camera: Camera, wall: Wall, grey: int, heights: np.ndarray) -> None:
     """Level bands across the wall."""
     thick = scene.rng.uniform(0.05, 0.4)
-    bands = np.array([[0.0, v - thick / 2.0, wall.size[0], v + thick / 2.0] for v in heights])
-    scene.strips(rectangles(camera, wall, bands)[0], scene.apart(grey, 0.7), scene.surface())
+    bands = np.array([[0.0, v - thick / 2.0, wall.size[0], v + thick / 2.0] for v in heights]).reshape(-1, 4)
+    scene.strips(rectangles(camera, wall, bands)[0], scene.apart(grey, 0.7), scene.surface(plain=True))
 
 
 def courses(scene: Scene, camera: Camera, wall: Wall, grey: int) -> None:
@@ -135,11 +133,11 @@ def tiles(scene: Scene, camera: Camera, wall: Wall, grey: int, side: float) -> N
     """
     rng = scene.rng
     width, height = wall.size
-    shift = rng.uniform(0.0, side, 2)
+    shift = rng.uniform(0.3 * side, side, 2)
     stretch = rng.choice([1.0, 1.0, 1.5, 2.0])
     lines = []
     for axis, length, other, step in ((0, width, height, side * stretch), (1, height, width, side)):
-        places = np.arange(shift[axis], length, step)[:60]
+        places = np.arange(shift[axis], length - 0.25 * step, step)[:60]
         ends = np.zeros((len(places), 2, 2))
         ends[:, :, axis] = places[:, None]
         ends[:, 1, 1 - axis] = other
@@ -148,7 +146,7 @@ def tiles(scene: Scene, camera: Camera, wall: Wall, grey: int, side: float) -> N
     if rng.random() < 0.25:
         _checkers(scene, camera, wall, grey, shift, np.array([side * stretch, side]))
         return
-    owner, joint = scene.surface(), scene.apart(grey, 0.5)
+    owner, joint = scene.surface(plain=True), scene.apart(grey, 0.5)
     thick = scene.thickness(0.0)
     for group in drawn:
         scene.strokes(group[separate(scene, group)], thick, joint, owner)
@@ -187,27 +185,47 @@ def _checkers(scene: Scene, camera: Camera, wall: Wall, grey: int, shift: np.nda
 
 
 def panels(scene: Scene, camera: Camera, wall: Wall, grey: int, box: np.ndarray) -> None:
-    """Cupboards in one rectangle (4,) of a wall: a grid of doors, some with a panel inside and a handle."""
+    """Cupboards in one rectangle (4,) of a wall: a grid of doors, some with a panel inside."""
     rng = scene.rng
+    whole, _ = rectangles(camera, wall, box)
+    if not len(whole):
+        return
     columns, rows = int(rng.integers(1, 6)), int(rng.integers(1, 4))
     u, v = np.linspace(box[0], box[2], columns + 1), np.linspace(box[1], box[3], rows + 1)
     if rng.random() < 0.4:
         u[1:-1] += rng.uniform(-0.3, 0.3, columns - 1) * (u[1] - u[0])
     body = scene.apart(grey)
-    whole, _ = rectangles(camera, wall, box)
-    if not len(whole):
-        return
-    scene.outlined_quads(whole, scene.apart(body, 0.6), scene.surface())
+    slit = scene.apart(body, 0.6)
+    scene.outlined_quads(whole, slit, scene.surface())
     cells = np.array([[u[i], v[j], u[i + 1], v[j + 1]] for i in range(columns) for j in range(rows)])
     gap = rng.uniform(0.01, 0.05) * min(u[-1] - u[0], v[-1] - v[0])
-    inward = np.array([1.0, 1.0, -1.0, -1.0])
     greys = np.clip(rng.normal(body, rng.choice([0.0, 12.0]), len(cells)), 4, 251).astype(int)
-    doors, chosen = rectangles(camera, wall, cells + gap * inward)
-    scene.outlined_quads(doors, greys[chosen], scene.surface())
+    doors, chosen = rectangles(camera, wall, cells + gap * _INWARD)
+    owner = scene.surface()
+    if _distance(whole[:, 0], doors[:1, 0]).sum() * 0.7 >= CLOSEST * scene.short:
+        scene.outlined_quads(doors, greys[chosen], owner)
+    else:
+        # The slits are lines then, not bands with two sides.
+        scene.quads(doors, greys[chosen], owner)
+        level = np.array([[u[0], y - gap, u[-1], y + gap] for y in v[1:-1]]).reshape(-1, 4)
+        upright = np.array([[x - gap, v[0], x + gap, v[-1]] for x in u[1:-1]]).reshape(-1, 4)
+        owner = scene.surface(plain=True)
+        scene.strips(rectangles(camera, wall, level)[0], slit, owner)
+        scene.strips(rectangles(camera, wall, upright)[0][:, [1, 2, 3, 0]], slit, owner)
     if rng.random() < 0.5:
-        inset = rng.uniform(0.12, 0.3) * np.minimum(cells[:, 2] - cells[:, 0], cells[:, 3] - cells[:, 1])
-        inner, chosen = rectangles(camera, wall, cells + inset[:, None] * inward)
-        scene.outlined_quads(inner, scene.apart(body, 0.7), scene.surface())
+        inset = rng.uniform(0.15, 0.3) * np.minimum(cells[:, 2] - cells[:, 0], cells[:, 3] - cells[:, 1])
+        _inside(scene, doors, rectangles(camera, wall, cells + inset[:, None] * _INWARD)[0], scene.apart(body, 0.7))
+
+
+def _inside(scene: Scene, outer: np.ndarray, inner: np.ndarray, greys: np.ndarray | int) -> None:
+    """Paint quadrilaterals (K, 4, 2) inside others, labelled where they are far enough from them."""
+    owner = scene.surface()
+    if len(outer) != len(inner):
+        return
+    wide = _distance(outer[:, 0], inner[:, 0]) * 0.7 >= WIDE * scene.short
+    tones = np.broadcast_to(greys, len(inner))
+    scene.outlined_quads(inner[wide], tones[wide], owner)
+    scene.quads(inner[~wide], tones[~wide], owner)
 
 
 def books(scene: Scene, camera: Camera, wall: Wall, grey: int, box: np.ndarray) -> None:
@@ -218,25 +236,27 @@ def books(scene: Scene, camera: Camera, wall: Wall, grey: int, box: np.ndarray) 
         return
     back = scene.apart(grey)
     scene.outlined_quads(whole, back, scene.surface())
-    shelves = int(rng.integers(2, 5))
-    heights = np.linspace(box[1], box[3], shelves + 1)
+    heights = np.linspace(box[1], box[3], int(rng.integers(2, 5)) + 1)
     step = heights[1] - heights[0]
     board = 0.08 * step
-    spines = []
-    for bottom in heights[1:] - board:
-        widths = rng.uniform(0.05, 0.25, 60) * step
-        ends = box[0] + np.cumsum(widths)
-        used = ends < box[2] - rng.uniform(0.0, 0.4) * (box[2] - box[0])
-        tops = bottom - rng.uniform(0.55, 0.85, 60) * step
-        spines += [[e - w, t, e, bottom] for e, w, t in zip(ends[used], widths[used], tops[used], strict=True)]
-    quads, _ = rectangles(camera, wall, np.array(spines).reshape(-1, 4))
-    wide = _distance(quads[:, 0], quads[:, 1]) > CLOSEST * scene.short
-    greys = np.array([scene.apart(back) for _ in range(len(quads))], int)
     owner = scene.surface()
-    scene.quads(quads[~wide], greys[~wide], owner)
-    scene.outlined_quads(quads[wide], greys[wide], scene.surface())
-    boards = np.array([[box[0], v - board, box[2], v] for v in heights[1:]])
-    scene.strips(rectangles(camera, wall, boards)[0], scene.apart(back), scene.surface())
+    for bottom in heights[1:] - board:
+        ends = box[0] + np.cumsum(np.concatenate([[0.0], rng.uniform(0.06, 0.3, 40) * step]))
+        ends = ends[ends < box[2] - rng.uniform(0.0, 0.4) * (box[2] - box[0])]
+        tops = bottom - rng.uniform(0.55, 0.85, len(ends)) * step
+        spines = np.stack([ends[:-1], tops[1:], ends[1:], 0.0 * ends[1:] + bottom], axis=1)
+        quads, _ = rectangles(camera, wall, spines)
+        if len(quads) < max(len(spines), 1):
+            continue
+        scene.quads(quads, np.array([scene.apart(back) for _ in quads], int), owner)
+        # One line between two spines, as high as the higher one.
+        higher = np.minimum(np.append(tops[1:], bottom), np.append(bottom, tops[1:]))
+        sides, _ = rectangles(camera, wall, np.stack([ends, higher, ends + 1e-3, 0.0 * ends + bottom], axis=1))
+        if len(sides) == len(ends):
+            apart = np.append(np.inf, _distance(sides[1:, 0], sides[:-1, 0])) > CLOSEST * scene.short
+            scene.edge(sides[apart][:, [0, 3]], owner)
+    boards = np.array([[box[0], v - board, box[2], v] for v in heights[1:-1]])
+    scene.strips(rectangles(camera, wall, boards.reshape(-1, 4))[0], scene.apart(back), scene.surface(plain=True))
 
 
 def poster(scene: Scene, camera: Camera, wall: Wall, grey: int, box: np.ndarray) -> None:
@@ -246,5 +266,4 @@ def poster(scene: Scene, camera: Camera, wall: Wall, grey: int, box: np.ndarray)
     scene.outlined_quads(quads, edge, scene.surface())
     if scene.rng.random() < 0.6:
         thick = scene.rng.uniform(0.06, 0.2) * min(box[2] - box[0], box[3] - box[1])
-        inner, _ = rectangles(camera, wall, box + thick * np.array([1.0, 1.0, -1.0, -1.0]))
-        scene.outlined_quads(inner, scene.apart(edge), scene.surface())
+        _inside(scene, quads, rectangles(camera, wall, box + thick * _INWARD)[0], scene.apart(edge))

@@ -25,8 +25,8 @@ SPREAD, STRETCH = (25.0, 70.0), (0.8, 2.0)
 DARKEST, LIGHTEST = 90.0, 165.0
 # The difference of two bytes has this standard deviation's inverse.
 _GRAIN = 1.0 / np.sqrt((256.0**2 - 1.0) / 6.0)
-# The side of the coarsest patches of 1/f texture is the picture's by this; each octave down to pixels of this many.
-COARSEST, FINEST = 8, 2
+# Patches on a side of the picture in the coarsest octave of 1/f texture, in that of grains and leaves, and in the finest.
+COARSEST, GRAINS, FINEST = 8, 32, 256
 
 
 def finish(scene: Scene, size: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -68,7 +68,7 @@ def _shading(scene: Scene, size: int) -> np.ndarray:
     cv2.accumulateProduct(_of_owner(across, owner), place, shading)
     cv2.accumulateProduct(_of_owner(down, owner), cv2.transpose(place), shading)
     if any(scene.leaves):
-        fine = field(scene.rng, size, max(size // 16, COARSEST))
+        fine = field(scene.rng, size, GRAINS)
         cv2.accumulateProduct(_of_owner(scene.leaves, owner), fine, shading)
     return shading
 
@@ -93,7 +93,7 @@ def field(rng: np.random.Generator, size: int, coarsest: int) -> np.ndarray:
         coarsest: patches on a side in the coarsest octave.
     """
     total, octaves, side = _grains(rng, coarsest), 1, 2 * coarsest
-    while side <= size // FINEST:
+    while side <= min(size, FINEST):
         total = cv2.add(_grains(rng, side), cv2.resize(total, (side, side), interpolation=cv2.INTER_LINEAR))
         octaves, side = octaves + 1, 2 * side
     # Interpolation takes away about half of the variance of each octave.

@@ -80,7 +80,7 @@ def _bars(scene: Scene) -> None:
     middles = centre + (np.arange(rng.integers(2, 9))[:, None] * gap) * across
     ends = np.concatenate([middles - along * length / 2.0, middles + along * length / 2.0], axis=1)
     width = min(scene.thickness(0.5), 0.5 * gap)
-    scene.strokes(ends, width, scene.apart(_beneath(scene, centre)), scene.surface())
+    scene.strokes(ends, width, scene.apart(_beneath(scene, centre)), scene.surface(plain=True))
 
 
 def _star(scene: Scene) -> None:
@@ -92,7 +92,7 @@ def _star(scene: Scene) -> None:
     reach = short * rng.uniform(0.06, 0.4, (count, 1))
     ends = centre + reach * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     grey = scene.apart(_beneath(scene, centre))
-    scene.strokes(np.concatenate([np.tile(centre, (count, 1)), ends], axis=1), width, grey, scene.surface())
+    scene.strokes(np.concatenate([np.tile(centre, (count, 1)), ends], axis=1), width, grey, scene.surface(plain=True))
 
 
 def _strokes(scene: Scene) -> None:
@@ -102,4 +102,4 @@ def _strokes(scene: Scene) -> None:
         centre, angle = _centre(scene), rng.uniform(0.0, 2.0 * math.pi)
         reach = scene.short * rng.uniform(0.03, 0.4) * np.array([math.cos(angle), math.sin(angle)])
         line = np.concatenate([centre - reach, centre + reach])
-        scene.strokes(line[None], scene.thickness(0.3), scene.apart(_beneath(scene, centre)), scene.surface())
+        scene.strokes(line[None], scene.thickness(0.3), scene.apart(_beneath(scene, centre)), scene.surface(plain=True))

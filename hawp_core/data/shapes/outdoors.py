@@ -64,7 +64,7 @@ def _poles(scene: Scene, camera: Camera) -> None:
     for _ in range(rng.integers(1, 4)):
         foot = np.array([rng.uniform(-4.0, 4.0), 0.0, rng.uniform(3.0, 10.0)])
         line = camera.line(np.array([foot, foot - [0.0, rng.uniform(2.0, 9.0), 0.0]]))
-        scene.strokes(line, scene.thickness(0.3), scene.apart(int(scene.grey.mean())), scene.surface())
+        scene.strokes(line, scene.thickness(0.3), scene.apart(int(scene.grey.mean())), scene.surface(plain=True))
 
 
 def railing(scene: Scene) -> None:
@@ -93,7 +93,7 @@ def _fence(scene: Scene, camera: Camera) -> None:
     wall = Wall(np.array([0.0, -high, away]) - along * width * rng.uniform(0.3, 0.7), along, DOWN, (width, high))
     wall = wall.turned(camera)
     gap = rng.uniform(0.04, 0.2) * high * rng.uniform(1.0, 3.0)
-    grey, owner = scene.apart(int(scene.grey.mean())), scene.surface()
+    grey, owner = scene.apart(int(scene.grey.mean())), scene.surface(plain=True)
     places = np.arange(0.0, width, gap)[:50]
     bars = [camera.line(wall.at(np.array([[u, 0.0], [u, high]]))) for u in places]
     rails = [camera.line(wall.at(np.array([[0.0, v * high], [width, v * high]]))) for v in (0.0, rng.uniform(0.6, 1.0))]

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 # Contrast of a surface with its neighbour: log-normal, grey levels.
-CONTRAST_MEDIAN, CONTRAST_SIGMA = 29.0, 0.9
+CONTRAST_MEDIAN, CONTRAST_SIGMA = 25.0, 0.85
 CONTRAST_RANGE = (6.0, 170.0)
 DARKEST, LIGHTEST = 8, 246
 # A stroke up to this width is labelled along its centre, from the other one on along both its sides; none is drawn
@@ -29,7 +29,7 @@ MOST_SURFACES = 256
 # Corners farther outside than this many pixels would overflow OpenCV's coordinates.
 _FARTHEST = 1e6
 # A share of the surfaces is rough: sigma of a texture of fine grains, grey levels, log-normal.
-ROUGH, ROUGH_MEDIAN = 0.3, 7.0
+ROUGH, ROUGH_MEDIAN = 0.35, 7.0
 
 
 class Scene:
@@ -72,13 +72,18 @@ class Scene:
         x, y = self.rng.normal(0.0, 14.0, 2)
         return float(x), float(y)
 
-    def surface(self, *, leaves: float = 0.0, like: int | None = None) -> int:
-        """The number of a new surface, with its own texture and gradient or those of another one."""
+    def surface(self, *, leaves: float = 0.0, like: int | None = None, plain: bool = False) -> int:
+        """The number of a new surface, with its own texture and gradient or those of another one.
+
+        Args:
+            leaves: strength of a leafy texture, grey levels.
+            plain: without rough texture, which would cut a thin stroke into dashes.
+        """
         if len(self.texture) == MOST_SURFACES:
             return MOST_SURFACES - 1
         self.texture.append(self._texture() if like is None else self.texture[like])
         self.slope.append(self._slope() if like is None else self.slope[like])
-        self.leaves.append(leaves or self._roughness())
+        self.leaves.append(leaves or (0.0 if plain else self._roughness()))
         return len(self.texture) - 1
 
     def apart(self, grey: float, factor: float = 1.0) -> int:

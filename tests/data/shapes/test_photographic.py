@@ -61,6 +61,27 @@ def test_contrast_and_length_are_spread_as_in_photographs(drawn):
     assert np.median(lines) > 20 and lines.max() > 100
 
 
+def twice(lines: np.ndarray, within: float) -> int:
+    """How many lines another one accompanies over half their length, nowhere farther than `within` pixels."""
+    ends = lines.astype(np.float64).reshape(-1, 2, 2)
+    step = ends[:, 1] - ends[:, 0]
+    length = np.hypot(*step.T)
+    along = step / length[:, None]
+    offset = ends[None] - ends[:, None, None, 0]
+    beside = np.abs(offset[..., 1] * along[:, None, None, 0] - offset[..., 0] * along[:, None, None, 1]).max(axis=2)
+    place = (offset * along[:, None, None]).sum(axis=3)
+    common = np.minimum(place.max(axis=2), length[:, None]) - np.maximum(place.min(axis=2), 0.0)
+    close = (beside < within) & (common > 0.5 * length)
+    np.fill_diagonal(close, False)
+    return int(close.any(axis=0).sum())
+
+
+def test_hardly_any_line_is_labelled_twice(drawn):
+    lines = sum(len(w.edges) for _, w in drawn)
+    # York Urban has 18 % at this size: two sides of one bar.
+    assert sum(twice(w.lines, 2.0) for _, w in drawn) < 0.1 * lines
+
+
 def test_scenes_without_lines_have_none_and_all_others_have_some():
     for index in range(6):
         assert len(draw("no_lines", seed=1, split="train", index=index, **SMALL)[1].edges) == 0
