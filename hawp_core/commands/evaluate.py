@@ -8,7 +8,7 @@ from hawp_core.commands import common
 from hawp_core.data.data_config import read_shapes
 from hawp_core.runtime.devices import compute_options, device_name
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name
-from hawp_core.workflow.settings import find_configuration
+from hawp_core.workflow.settings import check, find_configuration
 from hawp_core.workflow.stages import Origin, evaluate_recipe
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> None:
             chosen[name] = value
     if args.truth:
         chosen["truth"] = str(args.truth)
+    check({"evaluate": chosen}, "the command line")
     model = common.find_model(args)
     network, info = load_checkpoint(model, device)
     folder = args.images or settings["photographs"]["folder"]

@@ -88,6 +88,8 @@ def test_the_command_prints_and_keeps_equal_counts_beside_lsd_at_the_size_asked_
     assert json.loads((workplace / "e.json").read_text())["repeatability"]["LSD"]["at_counts"][1]["lines"] == 50
     code, printed = hawp(*words, "--size", 100)
     assert code == 2 and "evaluate.size is 100" in printed
+    code, printed = hawp(*words, "--rotation", 200)
+    assert code == 2 and "the command line: evaluate.rotation" in printed and "maximum of 180" in printed
 
 
 def test_labelled_photographs_of_a_configuration_are_measured_and_their_content_enters_the_address(
