@@ -1,7 +1,7 @@
 """HAWPv3: a self-supervised wireframe parser (arXiv 2210.12971), from synthetic shapes to labelled photographs.
 
 >>> from hawp_core import load  # doctest: +SKIP
->>> model = load("model.pth")  # doctest: +SKIP
+>>> model = load()  # the shipped weights; or load("model.pth")  # doctest: +SKIP
 >>> wireframe = model(image)  # doctest: +SKIP
 """
 

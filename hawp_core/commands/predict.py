@@ -11,7 +11,8 @@ HELP = "find the wireframes of images"
 
 DESCRIPTION = """Find the wireframes of images and write them in original pixels: drawn over the image (png, svg) or for
 programs (json, npz), under the name of each image; images of one name from several folders keep their paths. An image
-that cannot be read is named at the end; the others are done all the same. No image is ever written over."""
+that cannot be read is named at the end; the others are done all the same. No image is ever written over.
+Without --ckpt or --workdir the model that comes with the package is used."""
 
 FORMATS = ("png", "svg", "json", "npz")
 
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.data.photographs.decoding import Unreadable, read_gray
     from hawp_core.data.photographs.selection import outputs, select, too_long
     from hawp_core.model.parser import load
+    from hawp_core.model.shipped import SHIPPED
     from hawp_core.report.formats import save
     from hawp_core.runtime.progress import bar, log
     from hawp_core.workflow.settings import complete
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> None:
     selection = select(args.images)
     planned = outputs(selection, args.saveto, args.ext)
     device, _ = compute_options(args, complete({})["compute"])
-    model = load(common.find_model(args), device=str(device), threshold=args.threshold)
+    named = args.ckpt or args.workdir
+    model = load(common.find_model(args) if named else SHIPPED, device=str(device), threshold=args.threshold)
     files, failures, lines = selection.files, list(selection.rejected), 0
     with bar("predict", len(files), "image") as shown:
         for start in range(0, len(files), args.batch_size):

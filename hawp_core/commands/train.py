@@ -12,6 +12,7 @@ import yaml
 from hawp_core.commands import common
 from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config, read_validation_shapes
 from hawp_core.errors import UserError
+from hawp_core.model.shipped import SHIPPED, SHIPPED_NAME
 from hawp_core.runtime.devices import compute_options, device_name
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import replacing, write_text
@@ -44,7 +45,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--name", help="name of the experiment, a folder below exp-ssl/ [from the recipe]")
     parser.add_argument(
-        "--pretrained", type=Path, metavar="FILE", help="start from this model instead of new weights [none]"
+        "--pretrained",
+        type=_model,
+        metavar="FILE",
+        help="start from this model, or from the shipped one (shipped), instead of new weights [none]",
     )
     recipe = parser.add_argument_group("training recipe (overrides the model config)")
     recipe.add_argument("--base-lr", type=common.positive(float), metavar="LR", help="learning rate [0.0004]")
@@ -89,6 +93,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _model(word: str) -> Path:
+    """An argument type: a model's file, or the shipped one's name."""
+    return SHIPPED if word == SHIPPED_NAME else Path(word)
+
+
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     # The others of its libraries are imported before the first step; TensorBoard's would be after it.
@@ -124,7 +133,14 @@ def _override(settings: dict, section: str, args: argparse.Namespace) -> None:
             stage[option] = value
     if args.seed is not None:
         settings["seed"] = args.seed
-    if section == "real":
+    if section == "synthetic":
+        if args.pretrained == SHIPPED:
+            stage["start"] = SHIPPED_NAME
+        elif args.pretrained is not None:
+            stage["start"] = "scratch"
+        elif stage["start"] == SHIPPED_NAME:
+            args.pretrained = SHIPPED
+    else:
         if args.pretrained is not None:
             stage["start"] = "previous"
         elif stage["start"] == "previous":
@@ -138,7 +154,7 @@ def _recipe(
     places = {
         "data": str(args.datacfg),
         "shapes": str(args.datacfg if isinstance(data, ShapeData) else data.shapes),
-        "start": str(args.pretrained) if args.pretrained else None,
+        "start": SHIPPED_NAME if args.pretrained == SHIPPED else str(args.pretrained) if args.pretrained else None,
     }
     start = _origin(args.pretrained).key if args.pretrained else None
     return train_recipe(settings, section, name, data=data.key, shapes=shapes, start=start, places=places)

@@ -10,16 +10,18 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.detection import detect
 from hawp_core.model.folding import fold_batch_norm
+from hawp_core.model.shipped import SHIPPED
 
 
 class Model:
     """A wireframe parser.
 
+    >>> model = load()  # doctest: +SKIP
     >>> model = load("exp-ssl/small-round2/KEY/model-00004.pth")  # doctest: +SKIP
     >>> wireframe = model(image)  # doctest: +SKIP
 
     Args:
-        path: a model of `hawp train` or `hawp import-checkpoint`.
+        path: a model of `hawp train` or `hawp import-checkpoint`; the one that comes with the package by default.
         device: "cpu", "cuda", "cuda:1", or None for the GPU where there is one.
         threshold: lines below this score, 0 to 1, are left out.
 
@@ -27,7 +29,7 @@ class Model:
         UserError: no readable model.
     """
 
-    def __init__(self, path: Path | str, *, device: str | None = None, threshold: float = 0.5) -> None:
+    def __init__(self, path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5) -> None:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network, self.info = load_checkpoint(path, chosen)
         self.network = fold_batch_norm(network)
@@ -59,6 +61,6 @@ class Model:
         return to_square(grey, self.size)
 
 
-def load(path: Path | str, *, device: str | None = None, threshold: float = 0.5) -> Model:
+def load(path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5) -> Model:
     """Load a trained model; see `Model`."""
     return Model(path, device=device, threshold=threshold)

@@ -5,9 +5,17 @@ Like the recipes, it needs neither torch nor cv2, so that planning a run takes n
 
 from dataclasses import dataclass
 
+from hawp_core.model.shipped import SHIPPED_NAME
 from hawp_core.workflow.paths import data_config, epochs, shape_config, trained_model
 from hawp_core.workflow.recipe import Recipe
-from hawp_core.workflow.stages import Origin, evaluate_recipe, export_recipe, synthesize_recipe, train_recipe
+from hawp_core.workflow.stages import (
+    Origin,
+    evaluate_recipe,
+    export_recipe,
+    shipped_key,
+    synthesize_recipe,
+    train_recipe,
+)
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,18 @@ def plan(settings: dict, photographs: str, places: dict, rounds: int | None = No
 def _round(settings: dict, number: int, shapes: Recipe, before: Round | None, photographs: str, places: dict) -> Round:
     """A round, which learns from the labels of the round before, or from the shapes."""
     data = before.export if before else shapes
-    start = before.train if before and settings["train"]["real"]["start"] == "previous" else None
+    start, place = _start(settings, before)
     train = train_recipe(
         settings,
         "real" if before else "synthetic",
         f"{settings['name']}-round{number}",
         data=data.key,
         shapes=shapes.key,
-        start=start.key if start else None,
+        start=start,
         places={
             "data": str(data_config(data)),
             "shapes": str(shape_config(shapes.key)),
-            "start": str(trained_model(start)) if start else None,
+            "start": place,
         },
     )
     model = Origin(train.key, train.name, epochs(train), train.places["shapes"])
@@ -75,6 +83,16 @@ def _round(settings: dict, number: int, shapes: Recipe, before: Round | None, ph
         export,
         evaluate_recipe(settings, model, photographs, shapes.key, {**places, "shapes": model.shapes}),
     )
+
+
+def _start(settings: dict, before: Round | None) -> tuple[str | None, str | None]:
+    """The key and the place of the model that a round begins from; None and None for new weights."""
+    section = settings["train"]["real" if before else "synthetic"]
+    if before and section["start"] == "previous":
+        return before.train.key, str(trained_model(before.train))
+    if section["start"] == SHIPPED_NAME:
+        return shipped_key(), SHIPPED_NAME
+    return None, None
 
 
 def report_recipe(chain: Chain, rounds: int) -> Recipe:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from hawp_core.errors import UserError
+from hawp_core.model.shipped import SHIPPED_NAME
 from hawp_core.workflow import driver
 from hawp_core.workflow.chain import Chain, report_recipe
 from hawp_core.workflow.cost import describe, estimate, read_rates
@@ -114,6 +115,12 @@ class Run:
             planned = Chain(self.chain.shapes, self.chain.rounds[: asked + 1])
             print(describe(estimate(self.settings, planned), read_rates()), file=sys.stderr)
             return
+        if self.settings["train"]["synthetic"]["start"] == SHIPPED_NAME:
+            print(
+                "hawp-rounds: round 0 goes on from the weights that come with the package; "
+                "train.synthetic.start: scratch begins with new ones",
+                file=sys.stderr,
+            )
         cleared = driver.claim(Path(".snakemake"), getattr(executor_settings, "jobname_prefix", None))
         if cleared:
             print(f"hawp-rounds: the last run was killed ({'; '.join(cleared)}); carrying on", file=sys.stderr)
@@ -140,8 +147,13 @@ def recipe_of(stage: str, name: str, key: str) -> Recipe:
 
 
 def place(stage: str, role: str) -> Callable[[Wildcards], str | list]:
-    """An input function: where the recipe says that something lies; nothing where it needs none."""
-    return lambda wildcards: recipe_of(stage, wildcards.name, wildcards.key).places[role] or []
+    """An input function: where the recipe says that something lies; nothing where it needs none, or what is shipped."""
+
+    def found(wildcards: Wildcards) -> str | list:
+        place = recipe_of(stage, wildcards.name, wildcards.key).places[role]
+        return [] if place in (None, SHIPPED_NAME) else place
+
+    return found
 
 
 def growing(minutes: int) -> Callable[[Wildcards, int], int]:

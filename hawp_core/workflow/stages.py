@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hawp_core.data.shapes.primitives import image_count
 from hawp_core.errors import UserError
+from hawp_core.model.shipped import SHIPPED
 from hawp_core.runtime.files import sha256
 from hawp_core.runtime.names import is_address
 from hawp_core.runtime.text import shown
@@ -61,6 +62,11 @@ class _Made:
     key: str | None = None
     name: str | None = None
     shapes: Path | None = None
+
+
+def shipped_key() -> str:
+    """The key of the weights that come with the package, as `Origin` has it."""
+    return sha256(SHIPPED)[:KEY_LENGTH]
 
 
 def pick(settings: dict, *paths: str) -> dict:

@@ -56,6 +56,16 @@ def test_every_format_holds_the_same_wireframe(model, photographs, tmp_path, haw
         assert picture.size == size and picture.mode == "RGB"
 
 
+def test_without_a_model_the_shipped_one_is_used(photographs, tmp_path, hawp):
+    code, printed = hawp(
+        "predict", photographs / "a.jpg", "--saveto", tmp_path, "--ext", "json", "--device", "cpu", "--threads", "1"
+    )
+    assert code == 0, printed
+    said = json.loads((tmp_path / "a.jpg.json").read_text())
+    found = hawp_core.load(device="cpu")(np.asarray(Image.open(photographs / "a.jpg").convert("RGB")))
+    assert len(found.edges) > 5 and abs(len(said["edges"]) - len(found.edges)) <= 0.2 * len(found.edges)
+
+
 def test_json_is_the_documented_layout():
     assert to_json("a.png", WIREFRAME) == {
         "schema": "hawp-rounds wireframe 1",

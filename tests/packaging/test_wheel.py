@@ -98,6 +98,12 @@ def test_settings_presets_and_costs_are_known(run):
     assert "GPU" in run("hawp", "plan", "--config", "photographs={folder: photos}")
 
 
+def test_the_first_call_needs_nothing_but_a_photograph(run):
+    printed = run("hawp", "predict", "photos/a.jpg", "--saveto", "first")
+    assert "1 images" in printed, printed
+    assert "lines" in run("python", "-P", "-c", "from hawp_core import load\nprint('lines', len(load().info))")
+
+
 def test_a_round_by_hand_on_real_photographs(run, place):
     run("hawp", "synthesize", "--config", "tiny.yaml")
     (shapes,) = (place / "data-ssl" / "synthetic-shapes").glob("*.yaml")

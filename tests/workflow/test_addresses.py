@@ -19,10 +19,10 @@ from hawp_core.workflow.stages import pick
 ADDRESSES = STORED / "addresses.json"
 # The files of settings, and what is laid over them: every setting that belongs to an address differs somewhere.
 RUNS = {
-    "small": ("config/config.yaml", {}),
+    "small": ("tests/support/configs/first-small.yaml", {}),
     "published": ("config/hawpv3.yaml", {}),
-    "from scratch": ("config/config.yaml", {"seed": 7, "train": {"clip_norm": 1.0, "real": {"start": "scratch", "flips": 2}}}),
-    "votes": ("config/config.yaml", {"export": {"labels": "votes", "views": 20}, "evaluate": {"pairs": 3}}),
+    "from scratch": ("tests/support/configs/first-small.yaml", {"seed": 7, "train": {"clip_norm": 1.0, "real": {"start": "scratch", "flips": 2}}}),
+    "votes": ("tests/support/configs/first-small.yaml", {"export": {"labels": "votes", "views": 20}, "evaluate": {"pairs": 3}}),
     "one stack": ("config/hawpv3.yaml", {"rounds": 1, "model": {"stacks": 1}, "shapes": {"train": 100}, "name": "one.stack"}),
 }  # fmt: skip
 

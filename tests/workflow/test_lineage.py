@@ -29,7 +29,7 @@ OTHER = {
 }  # fmt: skip
 TEXT = {
     "name": "other", "photographs.folder": "elsewhere", "train.synthetic.augment": "none", "train.real.augment": "none",
-    "shapes.style": "photographic", "train.synthetic.decay": "cosine", "train.real.decay": "cosine", "train.real.start": "previous", "export.labels": "votes", "export.border": "black", "export.zoom": "out",
+    "shapes.style": "photographic", "train.synthetic.decay": "cosine", "train.real.decay": "cosine", "train.real.start": "previous", "train.synthetic.start": "shipped", "export.labels": "votes", "export.border": "black", "export.zoom": "out",
     "evaluate.truth": str(TINY), "evaluate.truth_images": "elsewhere", "compute.device": "cuda", "compute.precision": "bfloat16",
 }  # fmt: skip
 

@@ -109,6 +109,14 @@ def test_inputs_are_what_the_recipe_of_the_job_says(chain):
     assert reported(wildcards(report)) == [str(paths.artifact(recipe)) for recipe in chain.recipes]
 
 
+def test_a_round_that_goes_on_from_the_shipped_weights_waits_for_no_file(settings, workplace):
+    settings["train"]["synthetic"]["start"] = "shipped"
+    first = plan_run(settings, 0, write=True).rounds[0]
+    recipe_of.cache_clear()
+    assert place("train", "start")(wildcards(first.train)) == []
+    assert training_options(wildcards(first.train)).endswith(" --pretrained shipped")
+
+
 def test_options_repeat_the_recipe(chain):
     first = chain.rounds[0]
     stage = first.train.settings["train"]["synthetic"]
