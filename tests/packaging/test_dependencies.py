@@ -35,6 +35,9 @@ def distribution(module: str) -> set[str]:
     return names(packages_distributions().get(module, [module]))
 
 
+ASKED = {"require", "how_to_get"}  # functions of runtime/extras.py that name a module
+
+
 def imported(tree: ast.AST) -> Iterator[str]:
     """Top-level modules that a program imports, and those that it requires of an extra before something else does."""
     for node in ast.walk(tree):
@@ -42,8 +45,10 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield node.module.partition(".")[0]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "require":
-            yield from (ast.literal_eval(argument) for argument in node.args)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ASKED:
+            yield from (
+                each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)
+            )
 
 
 @pytest.fixture(scope="module")
