@@ -79,8 +79,8 @@ def sheet(groups: list[list[Pair]], labels: bool, scale: int) -> np.ndarray:
     for pairs in groups:
         for first in range(0, len(pairs), COLUMNS):
             tiles = [tile(image, w, labels, scale) for image, w in pairs[first : first + COLUMNS]]
-            if len(tiles) == COLUMNS:
-                rows.append(np.concatenate(tiles, axis=1))
+            tiles += [np.full_like(tiles[0], 255)] * (COLUMNS - len(tiles))
+            rows.append(np.concatenate(tiles, axis=1))
     return np.concatenate(rows)
 
 

@@ -1,5 +1,6 @@
 """The benchmarks run: whoever lends a machine for ten minutes shall not spend them on a misspelt name."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from places import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -35,6 +37,23 @@ def test_the_gpu_script_runs_dry_and_fills_every_table():
     for what in ("labels, 10 views", "training step, batch 6", "attraction field, 100 lines an image"):
         assert float(found[what][1]) > 0
     assert re.fullmatch(r"[01]\.\d+|no lines", found["lines the same within 1 px"][1])
+
+
+def test_shapes_are_drawn_beside_photographs(tmp_path):
+    images = tmp_path / "york" / "images"
+    images.mkdir(parents=True)
+    Image.fromarray(np.arange(80 * 60, dtype=np.uint8).reshape(60, 80)).save(images / "a.png")
+    record = {"filename": "a.png", "lines": [[5.0, 5.0, 70.0, 50.0]]}
+    (tmp_path / "york" / "annotations.json").write_text(json.dumps([record]))
+    run(
+        sys.executable, "benchmarks/shapes_like_photographs.py", "--york", str(tmp_path / "york"), "--out", str(tmp_path),
+        "--size", "64", "--canvas", "120", "160", "--count", "8", "--shown", "8",
+    )  # fmt: skip
+    assert {"histograms-64.png", "photographic-64-labels.png", "published-64.png"} <= {
+        f.name for f in tmp_path.iterdir()
+    }
+    quantiles = json.loads((tmp_path / "quantiles.json").read_text())
+    assert len(quantiles["photographic 64 px"]["contrast"]) == 5 and quantiles["york 64 px"]["lines"][2] == 1.0
 
 
 def test_the_growth_table_has_a_row_for_everything_that_grows():
