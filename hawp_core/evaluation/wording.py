@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 from tabulate import tabulate
 
@@ -15,6 +16,8 @@ from hawp_core.evaluation.results import (
     MatchedScores,
     ShapeMetrics,
 )
+
+Measured = TypeVar("Measured")
 
 # By structural distance, and by orthogonal distance.
 HEADS = ("lines/image", "Rep-5", "Loc-5", "orth. Rep-5", "orth. Loc-5")
@@ -47,10 +50,15 @@ def as_text(evaluation: Evaluation) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def _model_first(found: dict[str, Measured]) -> list[tuple[str, Measured]]:
+    """The detectors with what was measured of them; a file has them in the order of the alphabet."""
+    return sorted(found.items(), key=lambda item: item[0] != MODEL)
+
+
 def _all_lines(evaluation: Evaluation) -> str:
     rows = [
         [title, found.lines_per_image, *_matched(MatchedScores(found.structural, found.orthogonal))]
-        for title, found in evaluation.repeatability.items()
+        for title, found in _model_first(evaluation.repeatability)
     ]
     return _table(rows, ["all lines, nearest", *HEADS])
 
@@ -64,7 +72,7 @@ def _equal_counts(evaluation: Evaluation) -> str:
     rows = [
         (_counted(count, title), scores)
         for count in counts
-        for title, measured in found.items()
+        for title, measured in _model_first(found)
         if (scores := measured.at(count))
     ]
     said = (
@@ -112,7 +120,7 @@ def _with_truth(evaluation: Evaluation) -> str:
     found: dict[str, ShapeMetrics | LabelledMetrics] = {}
     if evaluation.shapes:
         found["model, held-out shapes"] = evaluation.shapes
-    found |= {f"{title}, labelled photographs": values for title, values in evaluation.labelled.items()}
+    found |= {f"{title}, labelled photographs": values for title, values in _model_first(evaluation.labelled)}
     numbers = {title: dataclasses.asdict(values) for title, values in found.items()}
     names = list(dict.fromkeys(name for values in numbers.values() for name in values))
     rows = [[title, *(values.get(name) for name in names)] for title, values in numbers.items()]

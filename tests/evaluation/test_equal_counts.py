@@ -166,7 +166,8 @@ def test_the_verdict_says_which_is_better_with_numbers_and_keeps_what_it_was_giv
     text = as_text(better)
     assert "50 longest, LSD" in text and "as many, LSD" in text and "512 px, 4 pairs" in text and "one to one" in text
     better.write(tmp_path / "e.json")
-    assert Evaluation.read(tmp_path / "e.json") == better
+    again = Evaluation.read(tmp_path / "e.json")
+    assert again == better and as_text(again) == text
 
 
 def test_fewer_lines_than_asked_for_are_said():
