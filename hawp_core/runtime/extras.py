@@ -10,6 +10,7 @@ from hawp_core.errors import UserError
 # Module: the extra that lists its library (tests/packaging/test_dependencies.py compares).
 EXTRA_OF = {
     "h5py": "train",
+    "kornia": "train",
     "scipy": "train",
     "tensorboard": "train",
     "matplotlib": "report",

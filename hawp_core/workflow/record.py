@@ -20,7 +20,7 @@ from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import named, typed
 from hawp_core.workflow.recipe import Recipe, digest
 
-RECORDED_PACKAGES = ("torch", "torchvision", "kornia", "opencv-python-headless", "numpy", "h5py", "snakemake")
+RECORDED_PACKAGES = ("torch", "kornia", "opencv-python-headless", "pillow", "numpy", "scipy", "h5py", "snakemake")
 
 # The fields of records that were written before they had a seal; these are read, and nothing tells a changed one.
 _BEFORE_SEALS = {

@@ -163,6 +163,17 @@ def test_warping_agrees_with_kornia(mode, padding):
     assert (difference > 1e-3).float().mean() < 1e-3
 
 
+@given(seeds)
+@settings(max_examples=10, deadline=None)
+def test_a_homography_is_the_one_through_its_corners_and_moves_points_as_kornia_does(seed):
+    homography = torch.from_numpy(draw(seed, artifacts=True))[None]
+    frame = np.array([[-0.5, -0.5], [-0.5, SIZE - 0.5], [SIZE - 0.5, SIZE - 0.5], [SIZE - 0.5, -0.5]])
+    moved = kornia.geometry.transform_points(homography, torch.from_numpy(frame)[None])
+    np.testing.assert_allclose(warp_points(homography[0].numpy(), frame), moved[0], atol=1e-8)
+    solved = kornia.geometry.get_perspective_transform(torch.from_numpy(frame)[None], moved)
+    np.testing.assert_allclose(homography / homography[:, 2:, 2:], solved, atol=1e-8)
+
+
 def test_the_identity_changes_nothing():
     image = torch.rand(2, 1, 33, 65, generator=torch.Generator().manual_seed(0))
     eye = torch.eye(3, dtype=torch.float64).expand(2, 3, 3)

@@ -8,7 +8,7 @@ import torch
 from golden.weights import fill
 from places import GOLDEN
 
-from hawp_core.labelling.homographic_adaptation import Adaptation, aggregate, label, view_homographies
+from hawp_core.labelling.homographic_adaptation import Adaptation, aggregate, erode, label, view_homographies
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.network import WireframeNetwork
 
@@ -133,3 +133,13 @@ def test_both_ways_to_label_give_wireframes(network, images):
             wireframe = detection.to_wireframe(200, 100)
             assert (wireframe.scores >= 0).all()
             assert (wireframe.scores <= 1).all()
+
+
+@pytest.mark.parametrize("margin", [0, 1, 3, 8])
+@pytest.mark.parametrize("share", [0.0, 0.02, 1.0])
+def test_masks_erode_to_the_bit_as_by_pooling_and_the_frames_border_erodes_nothing(margin, share):
+    """Labels of before hold: the addresses of exports say nothing of who erodes."""
+    mask = (torch.rand(3, 1, 40, 64, generator=torch.Generator().manual_seed(margin)) >= share).float()
+    pooled = -torch.nn.functional.max_pool2d(-mask, 2 * margin + 1, stride=1, padding=margin)
+    assert torch.equal(erode(mask, margin), pooled)
+    assert share or erode(mask, margin).all()

@@ -7,7 +7,15 @@ import pytest
 from hawp_core.data.shapes.primitives import PRIMITIVES
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
-from hawp_core.report.drawing import JUNCTION_COLOUR, LINE_COLOUR, PREVIEW_COLUMNS, contact_sheet, overlay, save_png
+from hawp_core.report.drawing import (
+    GUTTER,
+    JUNCTION_COLOUR,
+    LINE_COLOUR,
+    PREVIEW_COLUMNS,
+    contact_sheet,
+    overlay,
+    save_png,
+)
 from hawp_core.report.shape_sheet import preview_shapes
 
 GREY = np.full((40, 60), 128, np.uint8)
@@ -73,6 +81,15 @@ def test_a_sheet_shows_every_tile_once_and_whole(titles):
     assert ((sheet < 100).all(axis=2).any()) == (titles is not None), "letters are black"
     rest = contact_sheet(tiles[:2], 7)
     assert rest.shape[1] < sheet.shape[1], "no empty columns"
+
+
+def test_a_sheet_of_equal_pictures_is_torchvisions_grid():
+    import torch
+    from torchvision.utils import make_grid
+
+    tiles = [np.full((20, 30, 3), 40 * k, np.uint8) for k in range(5)]
+    grid = make_grid(torch.from_numpy(np.stack(tiles)).movedim(-1, 1), 3, GUTTER, pad_value=255)
+    np.testing.assert_array_equal(contact_sheet(tiles, 3), grid.movedim(0, -1).numpy())
 
 
 def test_a_title_a_little_too_long_is_written_smaller_and_whole():
