@@ -26,10 +26,15 @@ def run(args: argparse.Namespace) -> None:
         found = verify(progress.update)
     if found.faults:
         raise UserError("\n".join([f"{len(found.faults)} of the files are not as they were written", *found.faults]))
+    log.info("as they were written, by the SHA-256 in their record: %d files", len(found.by_digest))
     log.info(
-        "as they were written: %d files by their SHA-256, %d records, recipes and lists by their seals, %d files of images by the "
-        "sum of each image", len(found.by_digest), len(found.sealed), len(found.by_image),
-    )  # fmt: skip
+        "as they were written, by a seal of their own: %d records, recipes and lists of photographs", len(found.sealed)
+    )
+    if found.by_image:
+        log.info(
+            "as they were written, by the sum of each image: cached pixels and loose shards, %d in all",
+            len(found.by_image),
+        )
     if found.states:
         log.info("not covered: %d files of unfinished work, leases and TensorBoard's curves", len(found.states))
     if found.undigested:

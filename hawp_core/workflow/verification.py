@@ -105,8 +105,12 @@ def _check(path: Path, found: Verified) -> None:
     if root == "recipes":
         _check_plan(path, found)
     elif path.parent == CACHE and path.suffix == ".h5":
-        found.by_image.add(path)
-        found.faults += cache_faults(path)
+        faults = cache_faults(path)
+        if faults is None:
+            found.undigested.append(path)
+        else:
+            found.by_image.add(path)
+            found.faults += faults
     elif path in found.by_digest:
         return
     elif _UNFINISHED.fullmatch(rest):

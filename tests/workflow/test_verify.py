@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 from places import TINY
@@ -114,6 +115,19 @@ def test_records_of_before_seals_are_read_and_their_side_files_named(run):
     record.write_text(json.dumps(content))
     code, printed = run()
     assert code == 0 and "written by an earlier version" in printed and f"{content['key']}-model-00001.yaml" in printed
+
+
+def test_a_cache_of_before_sums_is_named_and_made_anew(run, hawp):
+    cache = next(Path().glob("data-ssl/cache/*.h5"))
+    with h5py.File(cache, "r+") as file:
+        del file["sums"]
+    code, printed = run()
+    assert code == 0 and "written by an earlier version" in printed and cache.name in printed
+    labels = next(Path("data-ssl/m").glob("*.yaml"))
+    code, printed = hawp("train", "--datacfg", labels, "--modelcfg", "tiny.yaml", "--name", "o")
+    assert code == 0, printed
+    with h5py.File(cache, "r") as file:
+        assert "sums" in file
 
 
 def test_shapes_with_another_pixel_are_not_trained_on(run, hawp):

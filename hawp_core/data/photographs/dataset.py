@@ -121,7 +121,8 @@ class _PhotographCache:
         shape = (len(rows), photographs.size, photographs.size)
         with (
             replacing(self._path) as temporary,
-            h5py.File(temporary, "w") as file,
+            # The latest format has sums of its own bookkeeping too.
+            h5py.File(temporary, "w", libver="latest") as file,
             # Decoding releases the interpreter lock.
             ThreadPoolExecutor(min(CACHE_THREADS, os.cpu_count() or 1)) as threads,
             tqdm(total=len(rows), desc="photographs", delay=2) as bar,
@@ -172,10 +173,12 @@ def _mapped(path: Path) -> np.ndarray:
         return np.memmap(path, np.uint8, "r", images.id.get_offset(), images.shape)
 
 
-def cache_faults(path: Path) -> list[str]:
-    """What is wrong with a cache of photographs: a sentence, or none."""
+def cache_faults(path: Path) -> list[str] | None:
+    """What is wrong with a cache of photographs: a sentence, or none; None for one of before there were sums."""
     try:
         with h5py.File(path, "r") as file:
+            if set(file) == {"images"}:
+                return None
             sums = _sums(file)
         whole = all(image_sum(image) == kept for image, kept in zip(_mapped(path), sums, strict=True))
     except UNREADABLE:
