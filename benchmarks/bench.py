@@ -21,7 +21,7 @@ from tabulate import tabulate
 
 from hawp_core.commands import common
 from hawp_core.errors import UserError
-from hawp_core.runtime.devices import compute_options, device_name
+from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 
 PARTS = ("label", "train", "field", "synthesis", "loading", "memory", "precision")
 # What the reference imports beside this project's packages.
@@ -230,7 +230,9 @@ def main() -> None:
         sys.exit("--tiny does not fit the reference, whose network has one size: leave out one of the two.")
     if args.tiny:
         args.size = args.memory_size = 64
-    device, precision = compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
+    computing = choose_compute(args, {"device": "auto", "precision": "auto", "threads": 0})
+    apply_compute(computing)
+    device, precision = computing.device, computing.precision
     threads, kind = torch.get_num_threads(), str(precision).removeprefix("torch.")
     options = {
         "device": device.type, "precision": kind, "threads": threads, "size": args.size, "tiny": args.tiny,

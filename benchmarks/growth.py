@@ -57,7 +57,7 @@ def labelling(photographs: int, views: int, made: WireframeNetwork, at_once: int
 
 def losses(lines: int) -> float:
     """Seconds of all losses and their gradients, for a batch of six images with so many lines each."""
-    from hawp_core.training.losses import compute
+    from hawp_core.training.losses import compute_losses
 
     generator = torch.Generator().manual_seed(0)
     batch = Batch(
@@ -71,18 +71,18 @@ def losses(lines: int) -> float:
         names=["random"] * 6,
     )
     net = network(SIZE).train()
-    return clock.once(lambda: sum(compute(net, batch).values()).backward(), CPU)
+    return clock.once(lambda: sum(compute_losses(net, batch).values()).backward(), CPU)
 
 
 def gathering(shards: int) -> float:
     """Seconds of joining the shards of 4,096 photographs with 100 lines each."""
     from hawp_core.data.label_file import write_labels
-    from hawp_core.data.photographs.manifest import Entry, Manifest
+    from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest
     from hawp_core.geometry.wireframe import Wireframe
-    from hawp_core.labelling.shards import gather
+    from hawp_core.labelling.shards import gather_shards
 
     total, rng = 4096, np.random.default_rng(0)
-    entries = [Entry(f"{i:05d}.jpg", "0" * 64, 1, i) for i in range(total)]
+    entries = [ListedPhotograph(f"{i:05d}.jpg", "0" * 64, 1, i) for i in range(total)]
     one = Wireframe.from_lines(rng.uniform(0, 511, (100, 4)), 512, 512)
     with tempfile.TemporaryDirectory() as folder:
         parts = []
@@ -91,7 +91,7 @@ def gathering(shards: int) -> float:
             parts.append(Path(folder, f"{i}.h5"))
             write_labels(parts[-1], names, [one] * len(names), about={"export": "k", "rejected": []})
         manifest, target = Manifest("photos", entries), Path(folder, "all.h5")
-        return clock.once(lambda: gather(parts, target, manifest, key="k", max_rejected=0, about={}), CPU)
+        return clock.once(lambda: gather_shards(parts, target, manifest, key="k", max_rejected=0, about={}), CPU)
 
 
 SERIES = {

@@ -27,7 +27,7 @@ from tabulate import tabulate
 from hawp_core.commands import common
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.errors import UserError
-from hawp_core.runtime.devices import compute_options, device_name
+from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import read_yaml, write_text
 from hawp_core.training.metrics import StepRow, read_metrics
 from hawp_core.workflow import settings
@@ -103,7 +103,9 @@ def main() -> None:
         chosen = configuration(args)
         network = settings.complete(chosen, args.config)["model"]
         rates = read_rates() if args.write_rates else []
-        device, precision = compute_options(args, {"device": "auto", "precision": "auto", "threads": 0})
+        computing = choose_compute(args, {"device": "auto", "precision": "auto", "threads": 0})
+        apply_compute(computing)
+        device, precision = computing.device, computing.precision
     except UserError as error:
         sys.exit(str(error))
     with tempfile.TemporaryDirectory() as folder:

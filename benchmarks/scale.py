@@ -29,7 +29,7 @@ def clock(work) -> tuple[float, object]:
 
 def measure(count: int) -> None:
     """Print one row."""
-    from hawp_core.data.photographs.manifest import Entry, Manifest
+    from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest
     from hawp_core.workflow import chain as lineage
     from hawp_core.workflow import settings
     from hawp_core.workflow.sharding import shard_count
@@ -37,7 +37,9 @@ def measure(count: int) -> None:
     def name(i: int) -> str:
         return f"{i // 1000:05d}/{i:08d}.jpg"
 
-    entries = [Entry(name(i), hashlib.sha256(i.to_bytes(8, "big")).hexdigest(), 100_000, i) for i in range(count)]
+    entries = [
+        ListedPhotograph(name(i), hashlib.sha256(i.to_bytes(8, "big")).hexdigest(), 100_000, i) for i in range(count)
+    ]
     manifest = Manifest("photos", entries)
     path = Path("manifest.jsonl")
     write, _ = clock(lambda: manifest.write(path))

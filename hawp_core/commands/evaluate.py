@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hawp_core.commands import common
 from hawp_core.data.data_config import read_shapes
-from hawp_core.runtime.devices import compute_options, device_name
+from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name
 from hawp_core.workflow.settings import check, find_configuration
 from hawp_core.workflow.stages import Origin, evaluate_recipe
@@ -89,7 +89,9 @@ def run(args: argparse.Namespace) -> None:
 
     began = time.monotonic()
     settings, _ = common.load_settings(args.config)
-    device, _ = compute_options(args, settings["compute"])
+    computing = choose_compute(args, settings["compute"])
+    apply_compute(computing)
+    device = computing.device
     chosen = settings["evaluate"]
     for name, option in OPTIONS.items():
         if (value := getattr(args, option)) is not None:

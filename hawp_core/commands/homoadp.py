@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hawp_core.commands import common
 from hawp_core.data.data_config import PhotographData
 from hawp_core.errors import UserError
-from hawp_core.runtime.devices import compute_options, device_name, threads
+from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import work_folder
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, label_file, label_shard, label_shards, manifest_file
@@ -145,11 +145,13 @@ def _label(
     """Make a shard; whether there was anything to do."""
     from hawp_core.labelling.homographic_adaptation import Adaptation
     from hawp_core.labelling.labeller import Labeller
-    from hawp_core.labelling.shards import export_shard
+    from hawp_core.labelling.shards import label_photographs
     from hawp_core.model.folding import fold_batch_norm
     from hawp_core.runtime.progress import log
 
-    device, precision = compute_options(args, settings["compute"])
+    computing = choose_compute(args, settings["compute"])
+    apply_compute(computing)
+    device, precision = computing.device, computing.precision
     memory = args.memory_gb or settings["compute"]["memory_gb"]
     path = label_shard(recipe, shard, of)
     if path.is_file():
@@ -163,14 +165,14 @@ def _label(
         precision=precision,
         memory=memory * 1e9 or None,
     )
-    counts = export_shard(
+    counts = label_photographs(
         path,
         labeller,
         manifest,
         wanted,
         key=recipe.key,
         seed=settings["seed"],
-        threads=threads(args, settings["compute"]),
+        threads=computing.threads,
         device=f"{device_name(device)} ({str(precision).removeprefix('torch.')})",
         stop=stop,
     )
@@ -186,7 +188,7 @@ def _gather(
     args: argparse.Namespace, settings: dict, manifest: "Manifest", recipe: Recipe, model: Path, folder: str
 ) -> None:
     """Join the shards, which stay; what is needed to continue them goes."""
-    from hawp_core.labelling.shards import gather, rejected_list
+    from hawp_core.labelling.shards import gather_shards, rejected_list
     from hawp_core.runtime.progress import log
     from hawp_core.workflow.record import command_line, write_record
 
@@ -200,7 +202,7 @@ def _gather(
     # The next training compares the photographs with what they were now.
     if not (listing := manifest_file(manifest.key)).is_file():
         manifest.write(listing)
-    counts, device = gather(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
+    counts, device = gather_shards(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
     shapes = recipe.places["shapes"]
     data = PhotographData(recipe.key, labels, folder, manifest.key, None if shapes is None else Path(shapes))
     lines = [

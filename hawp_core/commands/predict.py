@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hawp_core.commands import common
 from hawp_core.errors import UserError
-from hawp_core.runtime.devices import compute_options
+from hawp_core.runtime.devices import apply_compute, choose_compute
 
 HELP = "find the wireframes of images"
 
@@ -46,9 +46,10 @@ def run(args: argparse.Namespace) -> None:
 
     selection = select(args.images)
     planned = outputs(selection, args.saveto, args.ext)
-    device, _ = compute_options(args, complete({})["compute"])
+    computing = choose_compute(args, complete({})["compute"])
+    apply_compute(computing)
     named = args.ckpt or args.workdir
-    model = load(common.find_model(args) if named else SHIPPED, device=str(device), threshold=args.threshold)
+    model = load(common.find_model(args) if named else SHIPPED, device=str(computing.device), threshold=args.threshold)
     files, failures, lines = selection.files, list(selection.rejected), 0
     with bar("predict", len(files), "image") as shown:
         for start in range(0, len(files), args.batch_size):

@@ -13,7 +13,7 @@ from hawp_core.commands import common
 from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config, read_validation_shapes
 from hawp_core.errors import UserError
 from hawp_core.model.shipped import SHIPPED, SHIPPED_NAME
-from hawp_core.runtime.devices import compute_options, device_name
+from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import replacing, write_text
 from hawp_core.training import launch
@@ -179,7 +179,9 @@ def _train(
     from hawp_core.workflow.record import record_file, write_record
 
     compute = settings["compute"]
-    device, precision = compute_options(args, compute)
+    computing = choose_compute(args, compute)
+    apply_compute(computing)
+    device, precision = computing.device, computing.precision
     work = Work(
         device,
         precision,

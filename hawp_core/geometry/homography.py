@@ -16,7 +16,7 @@ import numpy as np
 
 # Views without artifacts: a draw whose patch leaves the image is drawn again at most so often.
 MAX_DRAWS = 100
-# Candidates of which one is taken (method section 7).
+# Candidates of which one is taken, as in the published program.
 SCALE_STEPS = 5
 ANGLE_STEPS = 25
 # Pixels. A shorter piece of a line, left over by clipping, shows nothing.
@@ -40,7 +40,7 @@ def sample_homography(
     artifacts: bool = True,
     overflow: float = 0.0,
 ) -> np.ndarray:
-    """Draw the homography that takes the whole image frame to a random patch of it (method section 7).
+    """Draw the homography that takes the whole image frame to a random patch of it (SuperPoint, arXiv 1712.07629, section 5.2).
 
     The warped image therefore shows the image shrunk into the patch, with nothing around it; the inverse zooms in.
     The frame is the rectangle of the pixels' areas, -0.5 to width - 0.5.

@@ -20,7 +20,7 @@ from hawp_core.model.network import WireframeNetwork
 # Names of `export.border`, as `warp_images` knows them.
 PADDING = {"replicate": "border", "black": "zeros"}
 
-# Of every five views one shows nothing from beyond the image's border (method: the first fifth).
+# Of every five views one shows nothing from beyond the image's border (the published program: the first fifth).
 WHOLE_VIEW_SHARE = 5
 # Where the first grid cell's centre lies, pixels.
 CELL_CENTRE = (STRIDE - 1) / 2
@@ -79,7 +79,7 @@ def erode(mask: torch.Tensor, margin: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def aggregate(
+def aggregate_views(
     network: WireframeNetwork,
     images: torch.Tensor,
     prediction: Prediction,
@@ -152,12 +152,12 @@ def _in_cells(homographies: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def label(
+def label_images(
     network: WireframeNetwork, images: torch.Tensor, homographies: torch.Tensor, adaptation: Adaptation, *, chunk: int
 ) -> list[Detection]:
     """Wireframes of images by homographic adaptation: by averaged heatmaps, or of lines that recur; or by votes in one pass.
 
-    Args: as `aggregate`.
+    Args: as `aggregate_views`.
 
     Returns: one detection an image, in network input pixels.
     """
@@ -176,7 +176,7 @@ def label(
         )
     # The one pass over the images themselves serves as their identity view and for the detection.
     prediction = network(images)
-    heatmap, _, junctions = aggregate(network, images, prediction, homographies, adaptation, chunk=chunk)
+    heatmap, _, junctions = aggregate_views(network, images, prediction, homographies, adaptation, chunk=chunk)
     return detect(
         network,
         images,

@@ -10,7 +10,7 @@ import torch
 
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
-from hawp_core.labelling.homographic_adaptation import Adaptation, label
+from hawp_core.labelling.homographic_adaptation import Adaptation, label_images
 from hawp_core.model.architecture import STRIDE, Architecture
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import log
@@ -115,5 +115,5 @@ class Labeller:
         pixels = pixels.to(self.device, non_blocking=True).float() / 255
         homographies = torch.from_numpy(views).to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            found = label(self.network, pixels, homographies, self.adaptation, chunk=self.at_once)
+            found = label_images(self.network, pixels, homographies, self.adaptation, chunk=self.at_once)
         return [detection.to_wireframe(*size) for detection, size in zip(found, sizes, strict=True)]

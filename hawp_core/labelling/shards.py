@@ -106,7 +106,7 @@ def _is_usable(record: dict) -> bool:
         return False
 
 
-def export_shard(
+def label_photographs(
     path: Path,
     labeller: Labeller,
     manifest: Manifest,
@@ -123,7 +123,7 @@ def export_shard(
     Images finished by an earlier, killed attempt are read from its journal and not labelled again.
 
     Args:
-        key: the export's key; a journal of another key is not continued.
+        key: of the labels; a journal of another key is not continued.
         seed: of the views.
         threads: that read photographs ahead.
         device: name of what labels, for the record.
@@ -214,7 +214,7 @@ def _about(part: Path, shard: LabelFile) -> _About:
         ) from error
 
 
-def gather(
+def gather_shards(
     parts: list[Path], destination: Path, manifest: Manifest, *, key: str, max_rejected: float, about: dict
 ) -> tuple[GatheredCounts, str]:
     """Join the shards into the label file `destination`, in the manifest's order; list rejected photographs beside it.

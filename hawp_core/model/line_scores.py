@@ -7,7 +7,7 @@ import torch
 
 from hawp_core.model.binding import ELEMENTS_AT_ONCE
 
-# Heatmap score (method of SOLD2, arXiv 2104.03362): samples along a line, radius of the searched disc in pixels, and
+# Heatmap score (SOLD2, arXiv 2104.03362): samples along a line, radius of the searched disc in pixels, and
 # its least and length-dependent reach.
 _SAMPLES = 64
 _DISC_RADIUS = 3

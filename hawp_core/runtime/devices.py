@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import ctypes
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hawp_core.errors import UserError
 
@@ -14,31 +14,51 @@ if TYPE_CHECKING:
 MOST_THREADS = 1024  # as the schema of the settings has it
 
 
-def compute_options(args: argparse.Namespace, compute: dict) -> "tuple[torch.device, torch.dtype]":
-    """(device, precision) chosen by the command line, then the configuration, then what the machine has.
+class Compute(NamedTuple):
+    """What computes.
+
+    Attributes:
+        device: torch's.
+        precision: of the network's arithmetic.
+        threads: of the CPU.
+    """
+
+    device: "torch.device"
+    precision: "torch.dtype"
+    threads: int
+
+
+def choose_compute(args: argparse.Namespace, compute: dict) -> Compute:
+    """What the command line says, then the configuration, then what the machine has. Nothing is set yet.
 
     Raises:
-        UserError: a GPU is asked for and there is none.
+        UserError: a GPU is asked for and there is none, or HAWP_THREADS is no number of threads.
     """
     import torch
 
     wanted = getattr(args, "device", None) or compute["device"]
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {wanted} was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
-    keep_freed_memory()
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
-    if ":" in wanted:
-        if int(wanted.partition(":")[2]) >= torch.cuda.device_count():
-            raise UserError(
-                f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
-                "use --device cuda, or a lower number."
-            )
-        torch.cuda.set_device(device)
-    torch.set_num_threads(threads(args, compute))
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        raise UserError(
+            f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
+            "use --device cuda, or a lower number."
+        )
     precision = getattr(args, "precision", None) or compute["precision"]
     if precision == "auto":
         precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    return device, getattr(torch, precision)
+    return Compute(device, getattr(torch, precision), threads(args, compute))
+
+
+def apply_compute(chosen: Compute) -> None:
+    """Make this process compute so: its current GPU, its CPU threads, and memory that is kept once it was asked for."""
+    import torch
+
+    keep_freed_memory()
+    if chosen.device.index is not None:
+        torch.cuda.set_device(chosen.device)
+    torch.set_num_threads(chosen.threads)
 
 
 def threads(args: argparse.Namespace, compute: dict) -> int:

@@ -1,4 +1,4 @@
-"""The losses of lines: verification and lineness (method: Holistically-Attracted Wireframe Parsing, section 5).
+"""The losses of lines: verification and lineness (Holistically-Attracted Wireframe Parsing, arXiv 2210.12971).
 
 The published way looks at every proposal of the grid and at every pair of junctions that they connect. Most of them
 teach nothing new; `Sampled` looks at as many as it is told, drawn so that each loss keeps its expectation. Its
@@ -55,7 +55,7 @@ class _Candidates:
     valid: Tensor
 
 
-def compute(
+def compute_line_losses(
     network: WireframeNetwork,
     prediction: Prediction,
     batch: Batch,

@@ -1,4 +1,4 @@
-"""The losses of HAWPv3 (method: Holistically-Attracted Wireframe Parsing, sections 3.2, 3.3 and 4.3), over a whole batch.
+"""The losses of HAWPv3 (Holistically-Attracted Wireframe Parsing, arXiv 2210.12971, sections 3.2, 3.3 and 4.3), over a whole batch.
 
 Every loss is computed for each image and then averaged over the images, so it does not depend on which images
 share a batch; an image without lines contributes zero to the losses of lines, and nothing divides by it.
@@ -62,10 +62,10 @@ def field_losses(scores: ScoreMaps, targets: Targets, network: WireframeNetwork)
     return losses
 
 
-def compute(
+def compute_losses(
     network: WireframeNetwork, batch: Batch, names: Collection[str] = NAMES, sampled: line_losses.Sampled | None = None
 ) -> dict[str, Tensor]:
-    """Every loss of one training step (method section 5), unweighted: name -> scalar, averaged over the images.
+    """Every loss of one training step, unweighted: name -> scalar, averaged over the images.
 
     The score maps of every stack share the field losses, which are summed over the stacks.
 
@@ -79,7 +79,7 @@ def compute(
     for heads in prediction.heads:
         for name, value in field_losses(ScoreMaps(heads).float(), targets, network).items():
             totals[name] = totals.get(name, 0) + value
-    totals |= line_losses.compute(network, prediction, batch, targets, names, sampled)
+    totals |= line_losses.compute_line_losses(network, prediction, batch, targets, names, sampled)
     if "heatmap" in names:
         logits = network.heatmap_logits(prediction.features).float()
         totals["heatmap"] = _per_image(F.cross_entropy(logits, batch.heatmap.long(), reduction="none") * batch.valid)

@@ -48,7 +48,7 @@ class TrainingStep(nn.Module):
         """Unweighted losses of a batch; `counted` tells whether its images are part of the step."""
         for norm in self.norms:
             norm.counted = counted
-        return losses.compute(self.network, batch, self.wanted, sampled)
+        return losses.compute_losses(self.network, batch, self.wanted, sampled)
 
 
 def distribute(network: WireframeNetwork, wanted: Collection[str] = losses.NAMES) -> nn.Module:

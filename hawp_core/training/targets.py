@@ -37,7 +37,7 @@ class Targets:
 
 
 def make_targets(batch: Batch, threshold: float) -> Targets:
-    """Encode the wireframes of a batch (method section 3)."""
+    """Encode the wireframes of a batch."""
     height, width = (side // STRIDE for side in batch.images.shape[-2:])
     junctions = batch.junctions / STRIDE
     lines = torch.take_along_dim(junctions, batch.edges.reshape(len(batch), -1, 1), dim=1).reshape(len(batch), -1, 4)

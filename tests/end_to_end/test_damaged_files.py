@@ -28,7 +28,7 @@ from hawp_core.data.data_config import PhotographData, ShapeData, read_data_conf
 from hawp_core.data.label_file import LabelFile, write_labels
 from hawp_core.data.photographs.dataset import cache_faults
 from hawp_core.data.photographs.folder import Rejected
-from hawp_core.data.photographs.manifest import Entry, Manifest
+from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest
 from hawp_core.errors import UserError
 from hawp_core.evaluation.annotations import read_annotations
 from hawp_core.evaluation.results import Evaluation
@@ -198,7 +198,9 @@ def _kinds() -> list[Kind]:
     }
     Path("evaluation.json").write_text(json.dumps(evaluation))
     Manifest(
-        "photos", [Entry("a.jpg", "e" * 64, 5, 6), Entry("b/ü.png", "f" * 64, 7, 8)], [Rejected("c.jpg", "no")]
+        "photos",
+        [ListedPhotograph("a.jpg", "e" * 64, 5, 6), ListedPhotograph("b/ü.png", "f" * 64, 7, 8)],
+        [Rejected("c.jpg", "no")],
     ).write("list.jsonl")
     journal = Journal(Path("journal.jsonl"))
     line = {

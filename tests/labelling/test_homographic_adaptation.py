@@ -8,7 +8,13 @@ import torch
 from golden.weights import fill
 from places import GOLDEN
 
-from hawp_core.labelling.homographic_adaptation import Adaptation, aggregate, erode, label, view_homographies
+from hawp_core.labelling.homographic_adaptation import (
+    Adaptation,
+    aggregate_views,
+    erode,
+    label_images,
+    view_homographies,
+)
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.network import WireframeNetwork
 
@@ -45,11 +51,11 @@ def test_the_references_numbers(device):
         network.eval().to(device)
         image = torch.from_numpy(golden["image_u8"])[None, None].to(device).float() / 255
         there = torch.from_numpy(golden["homographies"])[None].to(device)
-        heatmap, count, _ = aggregate(network, image, network(image), there, PUBLISHED, chunk=2)
+        heatmap, count, _ = aggregate_views(network, image, network(image), there, PUBLISHED, chunk=2)
         assert np.array_equal(count[0, ::4, ::4].cpu(), golden["adapt_counts_every4"])
         expected = torch.from_numpy(golden["adapt_heatmap_every4"])
         assert (heatmap[0, ::4, ::4].cpu() - expected).abs().max() < 1e-4 * expected.abs().max()
-        found = label(network, image, there, PUBLISHED, chunk=4)[0]
+        found = label_images(network, image, there, PUBLISHED, chunk=4)[0]
         lines, truth = found.lines.numpy(), golden["adapt_lines"]
         either = [np.abs(lines[:, None] - t).max(-1) for t in (truth, truth[:, [2, 3, 0, 1]])]
         assert len(lines) == len(truth)
@@ -80,18 +86,18 @@ def test_every_other_view_enlarges():
 @pytest.mark.parametrize("adaptation", [Adaptation(views=5), Adaptation(views=5, junction_views=True), PUBLISHED])
 def test_chunks_and_company_change_nothing(network, images, adaptation):
     homographies = views("abc", adaptation)
-    heatmap, count, _ = aggregate(network, images, network(images), homographies, adaptation, chunk=64)
+    heatmap, count, _ = aggregate_views(network, images, network(images), homographies, adaptation, chunk=64)
     for chunk in (1, 4):
-        again, counted, _ = aggregate(network, images, network(images), homographies, adaptation, chunk=chunk)
+        again, counted, _ = aggregate_views(network, images, network(images), homographies, adaptation, chunk=chunk)
         torch.testing.assert_close(again, heatmap, rtol=0, atol=1e-6)
         assert torch.equal(counted, count)
-    alone, _, _ = aggregate(network, images[1:2], network(images[1:2]), homographies[1:2], adaptation, chunk=64)
+    alone, _, _ = aggregate_views(network, images[1:2], network(images[1:2]), homographies[1:2], adaptation, chunk=64)
     torch.testing.assert_close(alone[0], heatmap[1], rtol=0, atol=1e-6)
 
 
 def test_pixels_seen_by_too_few_views_carry_nothing(network, images):
     adaptation = Adaptation(views=4, min_counts=4)
-    heatmap, count, _ = aggregate(network, images, network(images), views("abc", adaptation), adaptation, chunk=8)
+    heatmap, count, _ = aggregate_views(network, images, network(images), views("abc", adaptation), adaptation, chunk=8)
     assert (heatmap[count < 4] == 0).all()
     assert (heatmap[count >= 4] > 0).any()
     assert count.max() == 5
@@ -100,10 +106,10 @@ def test_pixels_seen_by_too_few_views_carry_nothing(network, images):
 def test_the_images_themselves_count_as_a_view_through_the_identity_does(network, images):
     adaptation = Adaptation(views=4, junction_views=True)
     warped = views("abc", adaptation)
-    own = aggregate(network, images, network(images), warped, adaptation, chunk=8)
+    own = aggregate_views(network, images, network(images), warped, adaptation, chunk=8)
     through = torch.cat((torch.eye(3, dtype=torch.float64).expand(3, 1, 3, 3), warped), dim=1)
     without = replace(adaptation, identity=False)
-    same = aggregate(network, images, network(images), through, without, chunk=8)
+    same = aggregate_views(network, images, network(images), through, without, chunk=8)
     for a, b in zip(own, same, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
 
@@ -111,7 +117,7 @@ def test_the_images_themselves_count_as_a_view_through_the_identity_does(network
 def test_the_identity_alone_is_the_networks_own_heatmap(network, images):
     adaptation = Adaptation(identity=False, border_margin=0, min_counts=1)
     identity = torch.eye(3, dtype=torch.float64).expand(3, 1, 3, 3)
-    heatmap, _, _ = aggregate(network, images, network(images), identity, adaptation, chunk=8)
+    heatmap, _, _ = aggregate_views(network, images, network(images), identity, adaptation, chunk=8)
     with torch.no_grad():
         torch.testing.assert_close(heatmap, network.line_heatmap(images), rtol=0, atol=1e-5)
 
@@ -119,7 +125,7 @@ def test_the_identity_alone_is_the_networks_own_heatmap(network, images):
 def test_junction_confidence_of_the_identity_is_the_networks_own(network, images):
     adaptation = Adaptation(identity=False, border_margin=0, min_counts=1, junction_views=True)
     identity = torch.eye(3, dtype=torch.float64).expand(3, 1, 3, 3)
-    _, _, junctions = aggregate(network, images, network(images), identity, adaptation, chunk=8)
+    _, _, junctions = aggregate_views(network, images, network(images), identity, adaptation, chunk=8)
     with torch.no_grad():
         expected = network(images).scores.junction_probability()
     torch.testing.assert_close(junctions, expected, rtol=0, atol=1e-5)
@@ -127,7 +133,7 @@ def test_junction_confidence_of_the_identity_is_the_networks_own(network, images
 
 def test_both_ways_to_label_give_wireframes(network, images):
     for adaptation in (Adaptation(views=2, min_score=0.0), Adaptation(labels="votes", min_votes=1)):
-        found = label(network, images, views("abc", adaptation), adaptation, chunk=4)
+        found = label_images(network, images, views("abc", adaptation), adaptation, chunk=4)
         assert len(found) == 3
         for detection in found:
             wireframe = detection.to_wireframe(200, 100)

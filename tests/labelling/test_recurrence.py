@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hawp_core.geometry.homography import warp_points
-from hawp_core.labelling.homographic_adaptation import Adaptation, label, view_homographies
+from hawp_core.labelling.homographic_adaptation import Adaptation, label_images, view_homographies
 from hawp_core.labelling.recurrence import count_views
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.detection import Detection
@@ -84,7 +84,7 @@ def test_a_network_labels_so_and_chunks_change_nothing():
     images = torch.rand(2, 1, 64, 64)
     adaptation = Adaptation(labels="recurring", views=6, view_score=0.0, min_score=0.2, min_counts=1)
     views = torch.from_numpy(np.stack([view_homographies(name, 64, adaptation, 0) for name in "ab"]))
-    one, other = (label(network, images, views, adaptation, chunk=chunk) for chunk in (1, 6))
+    one, other = (label_images(network, images, views, adaptation, chunk=chunk) for chunk in (1, 6))
     for a, b in zip(one, other, strict=True):
         assert len(a.edges) and torch.equal(a.edges, b.edges)
         torch.testing.assert_close(a.junctions, b.junctions, atol=1e-3, rtol=0)

@@ -107,7 +107,7 @@ def test_drawing_all_is_the_published_loss_and_gradient():
     batch, found = make_batch(wireframes), []
     for sampled in (None, Sampled(1 << 20, seeds(0, len(wireframes)))):
         made = network().eval()
-        values = losses.compute(made, batch, sampled=sampled)
+        values = losses.compute_losses(made, batch, sampled=sampled)
         sum(values.values()).backward()
         gradients = {name: p.grad for name, p in made.named_parameters() if p.grad is not None}
         found.append((values, gradients))
@@ -118,8 +118,8 @@ def test_drawing_all_is_the_published_loss_and_gradient():
 def test_the_mean_over_draws_is_the_loss_of_all():
     batch, made = make_batch([many_lines(), TRIANGLE]), network().eval()
     with torch.no_grad():
-        expected = losses.compute(made, batch, LINES)
-        found = [losses.compute(made, batch, LINES, Sampled(12, seeds(step, 2))) for step in range(150)]
+        expected = losses.compute_losses(made, batch, LINES)
+        found = [losses.compute_losses(made, batch, LINES, Sampled(12, seeds(step, 2))) for step in range(150)]
     for name in LINES:
         values = np.array([float(one[name]) for one in found])
         assert values.std() > 0
@@ -132,7 +132,7 @@ def test_what_no_loss_reads_is_not_computed(left_out):
     names = [name for name in losses.NAMES if name not in left_out]
     whole, made = network().train(), network().train()
     batch = make_batch([TRIANGLE, BORDER])
-    expected, found = losses.compute(whole, batch), losses.compute(made, batch, names)
+    expected, found = losses.compute_losses(whole, batch), losses.compute_losses(made, batch, names)
     assert list(found) == names
     assert all(torch.equal(found[name], expected[name]) for name in names)
     sum(found.values()).backward()
@@ -166,7 +166,7 @@ def test_the_losses_compile_as_one_graph():
 
     def step(images: torch.Tensor, given: torch.Tensor) -> dict[str, torch.Tensor]:
         tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-        return losses.compute(made, Batch(**tensors | {"images": images}, names=[]), sampled=Sampled(16, given))
+        return losses.compute_losses(made, Batch(**tensors | {"images": images}, names=[]), sampled=Sampled(16, given))
 
     compiled = torch.compile(step, fullgraph=True, backend="eager")
     for number in range(2):

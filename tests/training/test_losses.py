@@ -71,7 +71,7 @@ def test_the_references_numbers(device):
         tensors = [image, junctions, counts[0], edges, counts[1], heat, torch.ones_like(heat)]
         batch = Batch(*(tensor.to(device) for tensor in tensors), names=[""])
         with torch.no_grad():
-            found = losses.compute(network, batch)
+            found = losses.compute_losses(network, batch)
         for name, value in found.items():
             # The reference draws the initial line of a pair at random, which `neg` sees most: it agrees in distribution.
             tolerance = 0.05 if name in ("pos", "neg") else 1e-4
@@ -91,7 +91,7 @@ def test_the_references_numbers(device):
 )
 def test_finite_with_finite_gradients(network, wireframes):
     network.train()
-    found = losses.compute(network, make_batch(wireframes))
+    found = losses.compute_losses(network, make_batch(wireframes))
     assert set(found) == set(losses.NAMES)
     sum(found.values()).backward()
     assert all(torch.isfinite(value) for value in found.values())
@@ -103,10 +103,10 @@ def test_independent_of_the_company(network):
     network.eval()
     wireframes = [TRIANGLE, NOTHING, BORDER]
     together = make_batch(wireframes)
-    whole = losses.compute(network, together)
+    whole = losses.compute_losses(network, together)
     tensors = [f.name for f in dataclasses.fields(Batch) if f.name not in ("names", "share")]
     singles = [
-        losses.compute(network, Batch(**{n: getattr(together, n)[i : i + 1] for n in tensors}, names=[""]))
+        losses.compute_losses(network, Batch(**{n: getattr(together, n)[i : i + 1] for n in tensors}, names=[""]))
         for i in range(len(wireframes))
     ]
     for name, value in whole.items():
@@ -115,7 +115,7 @@ def test_independent_of_the_company(network):
 
 def test_images_without_lines_teach_no_lines(network):
     network.eval()
-    found = losses.compute(network, make_batch([NOTHING]))
+    found = losses.compute_losses(network, make_batch([NOTHING]))
     assert all(float(found[name]) == 0 for name in ("md", "dis", "res", "pos", "neg", "lineness", "aux", "joff"))
     assert all(float(found[name]) > 0 for name in ("jloc", "heatmap"))
 

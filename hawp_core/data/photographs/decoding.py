@@ -1,6 +1,6 @@
 """How a photograph is read: any common format, depth and colour mode, as upright grey values.
 
-OpenCV is imported where it is used, because the lineage imports this room and must not wait for it.
+OpenCV is imported where it is used, because the lineage imports this module and must not wait for it.
 """
 
 import contextlib

@@ -35,7 +35,7 @@ BUNDLED: tuple[str, ...] = (
 )
 
 
-class Photograph(NamedTuple):
+class PhotographFile(NamedTuple):
     """A file in the folder: its relative name, bytes, and modification time."""
 
     name: str
@@ -67,12 +67,12 @@ def locate(folder: Path | str) -> Path:
     return bundled_folder() if folder == "bundled" else Path(folder)
 
 
-def scan(folder: Path | str) -> list[Photograph]:
+def scan(folder: Path | str) -> list[PhotographFile]:
     """The photographs in a folder and below, sorted by name; see `survey`."""
     return survey(folder)[0]
 
 
-def survey(folder: Path | str) -> tuple[list[Photograph], list[Rejected]]:
+def survey(folder: Path | str) -> tuple[list[PhotographFile], list[Rejected]]:
     """The photographs in a folder and below, sorted by name, and the files that look like some but cannot be used.
 
     Hidden files and folders are left out. Links are followed; a folder reached twice counts once, under its real
@@ -88,14 +88,14 @@ def survey(folder: Path | str) -> tuple[list[Photograph], list[Rejected]]:
             f"{shown(root)} {fault}: give a folder of photographs in photographs.folder or --images ({', '.join(EXTENSIONS)})."
         )
     files = _bundled_files(root) if folder == "bundled" else _walk(root)
-    photographs: list[Photograph] = []
+    photographs: list[PhotographFile] = []
     rejected: list[Rejected] = []
     for name, path in files:
         reason, found = examine(name, path)
         if reason or found is None:
             rejected.append(Rejected(shown(name), reason))
         else:
-            photographs.append(Photograph(name, found.st_size, found.st_mtime_ns))
+            photographs.append(PhotographFile(name, found.st_size, found.st_mtime_ns))
     if not photographs:
         refused = f" ({rejected[0].name}, for one, {rejected[0].reason})" if rejected else ""
         raise UserError(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from hawp_core.data.photographs.folder import Photograph, Rejected, locate, resolve, survey
+from hawp_core.data.photographs.folder import PhotographFile, Rejected, locate, resolve, survey
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import replacing, sha256
 from hawp_core.runtime.text import first_line, shown
@@ -30,7 +30,7 @@ SAVE_SECONDS = 60  # the most hashing that a killed run loses
 UNSETTLED_NS = 2 * 10**9
 
 
-class Entry(NamedTuple):
+class ListedPhotograph(NamedTuple):
     """A photograph and the SHA-256 of its bytes."""
 
     name: str
@@ -50,7 +50,7 @@ class Manifest:
     """
 
     folder: str
-    entries: list[Entry]
+    entries: list[ListedPhotograph]
     rejected: list[Rejected] = field(default_factory=list)
 
     @cached_property
@@ -73,7 +73,7 @@ class Manifest:
             "folder": self.folder,
             "key": self.key,
             "photographs": len(self.entries),
-            "columns": Entry._fields,
+            "columns": ListedPhotograph._fields,
             "sum": _sum_of(lines),
         }
         with replacing(path) as temporary:
@@ -95,7 +95,9 @@ class Manifest:
                 raise ValueError("its lines changed since they were written")
             rows = json.loads(f"[{','.join(lines)}]")
             count = header["photographs"]
-            manifest = cls(header["folder"], [Entry(*r) for r in rows[:count]], [Rejected(*r) for r in rows[count:]])
+            manifest = cls(
+                header["folder"], [ListedPhotograph(*r) for r in rows[:count]], [Rejected(*r) for r in rows[count:]]
+            )
             if manifest.key != header["key"]:
                 raise ValueError("its key does not fit its entries")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -122,7 +124,7 @@ def fingerprint(folder: Path | str, cache: Path | None = None) -> Manifest:
     photographs, rejected = survey(folder)
     place = os.path.realpath(locate(folder))
     known = _cached(cache, place)
-    entries = [Entry(p.name, known[p], p.size, p.mtime_ns) for p in photographs if p in known]
+    entries = [ListedPhotograph(p.name, known[p], p.size, p.mtime_ns) for p in photographs if p in known]
     unknown = [p for p in photographs if p not in known]
     settled = time.time_ns() - UNSETTLED_NS
 
@@ -134,7 +136,7 @@ def fingerprint(folder: Path | str, cache: Path | None = None) -> Manifest:
         try:
             saved = time.monotonic()
             for rows in _hash_all(folder, unknown):
-                entries += [row for row in rows if isinstance(row, Entry)]
+                entries += [row for row in rows if isinstance(row, ListedPhotograph)]
                 rejected += [row for row in rows if isinstance(row, Rejected)]
                 if time.monotonic() - saved > SAVE_SECONDS:
                     save()
@@ -146,7 +148,7 @@ def fingerprint(folder: Path | str, cache: Path | None = None) -> Manifest:
     return Manifest(str(folder), sorted(entries), sorted(rejected))
 
 
-def _cached(cache: Path | None, place: str) -> dict[Photograph, str]:
+def _cached(cache: Path | None, place: str) -> dict[PhotographFile, str]:
     """The digests that a cache of the same folder holds; equal names, sizes and times elsewhere prove nothing."""
     if cache is None or not Path(cache).exists():
         return {}
@@ -154,10 +156,10 @@ def _cached(cache: Path | None, place: str) -> dict[Photograph, str]:
         manifest = Manifest.read(cache)
     except UserError:
         return {}
-    return {Photograph(e.name, e.size, e.mtime_ns): e.sha256 for e in manifest.entries if manifest.folder == place}
+    return {PhotographFile(e.name, e.size, e.mtime_ns): e.sha256 for e in manifest.entries if manifest.folder == place}
 
 
-def _hash_all(folder: Path | str, photographs: list[Photograph]) -> Iterator[list[Entry | Rejected]]:
+def _hash_all(folder: Path | str, photographs: list[PhotographFile]) -> Iterator[list[ListedPhotograph | Rejected]]:
     """Hash in threads, a batch at a time; a bar on standard error counts the bytes once it takes seconds."""
     total = sum(p.size for p in photographs)
     with (
@@ -166,14 +168,14 @@ def _hash_all(folder: Path | str, photographs: list[Photograph]) -> Iterator[lis
     ):
         for start in range(0, len(photographs), HASH_BATCH):
             batch = photographs[start : start + HASH_BATCH]
-            rows: list[Entry | Rejected] = []
+            rows: list[ListedPhotograph | Rejected] = []
             for row in threads.map(lambda photograph: _hashed(folder, photograph), batch):
                 bar.update(batch[len(rows)].size)
                 rows.append(row)
             yield rows
 
 
-def _hashed(folder: Path | str, photograph: Photograph) -> Entry | Rejected:
+def _hashed(folder: Path | str, photograph: PhotographFile) -> ListedPhotograph | Rejected:
     path = resolve(folder, photograph.name)
     try:
         digest = sha256(path)
@@ -186,10 +188,12 @@ def _hashed(folder: Path | str, photograph: Photograph) -> Entry | Rejected:
         ) from error
     if (found.st_size, found.st_mtime_ns) != (photograph.size, photograph.mtime_ns):
         raise UserError(f"{shown(path)} changed while it was read: run the same command again once copying has ended.")
-    return Entry(photograph.name, digest, photograph.size, photograph.mtime_ns)
+    return ListedPhotograph(photograph.name, digest, photograph.size, photograph.mtime_ns)
 
 
-def check_unchanged(folder: Path | str, entry: Entry, since: str = "the run began", remedy: str = "start anew") -> None:
+def check_unchanged(
+    folder: Path | str, entry: ListedPhotograph, since: str = "the run began", remedy: str = "start anew"
+) -> None:
     """See that a photograph is still what it was; its content is read only where its size or time differs.
 
     Args:

@@ -1,4 +1,4 @@
-"""Checkerboards and stripes: boards of cells under a random homography (method section 6).
+"""Checkerboards and stripes: boards of cells under a random homography.
 
 Grid edges are labelled by what can be seen: where neighbouring cells have nearly one grey, or a cell has nearly that of
 the background, there is no edge, and edges that continue each other past a vertex without a corner are one line.

@@ -1,7 +1,7 @@
 """Greys of a synthetic drawing: textured backgrounds, greys that stand out from others, and what stands out.
 
 A picture is a canvas of (H, W) uint8 that shapes are drawn on. All constants in pixels hold for the published canvas
-of 960 x 1280 (method section 6) and scale with the shorter side. Textures end in a box blur much wider than the
+of 960 x 1280 and scale with the shorter side. Textures end in a box blur much wider than the
 `COARSENESS` by which they are drawn smaller: what they lose is removed by that blur anyhow.
 """
 

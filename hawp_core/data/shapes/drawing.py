@@ -1,4 +1,4 @@
-"""Synthetic shapes: images of eight primitives with their exact wireframes (method section 6).
+"""Synthetic shapes: images of eight primitives with their exact wireframes (SuperPoint, arXiv 1712.07629, section 4.1).
 
 They come in two styles: `published`, which this module draws, and `photographic` (`photographic.py`), whose primitives
 are scenes.

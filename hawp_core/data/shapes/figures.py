@@ -1,4 +1,4 @@
-"""Synthetic shapes other than boards: lines, polygons, star, cube, noise (method section 6).
+"""Synthetic shapes other than boards: lines, polygons, star, cube, noise.
 
 Each function draws on a picture and returns the lines that it drew: (M, 4) x1 y1 x2 y2 floats in canvas pixels, whether
 or not they are long enough or inside the picture. Lengths are shares of the canvas's shorter side.

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 from hawp_core.data.photographs import manifest as manifests
 from hawp_core.data.photographs.decoding import LARGEST_PIXELS, SMALLEST_SIDE, Unreadable, read_gray
 from hawp_core.data.photographs.folder import BUNDLED, EXTENSIONS, bundled_folder, resolve, scan, survey
-from hawp_core.data.photographs.manifest import Entry, Manifest, check_unchanged, fingerprint
+from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest, check_unchanged, fingerprint
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import sha256
 
@@ -191,14 +191,14 @@ def test_key_knows_names_and_contents_only(tmp_path):
 
 def test_key_does_not_run_names_together(tmp_path):
     keys = {
-        Manifest("x", [Entry(name, digest, 1, 1) for name, digest in rows]).key
+        Manifest("x", [ListedPhotograph(name, digest, 1, 1) for name, digest in rows]).key
         for rows in ([("a", "b"), ("c", "d")], [("a", 'b"]\n["c'), ("d", "")], [("ab", ""), ("c", "d")], [("a", "b")])
     }
     assert len(keys) == 4
 
 
 def test_key_does_not_depend_on_the_order_of_entries():
-    rows = [Entry("a", "1", 1, 1), Entry("b", "0", 1, 1)]
+    rows = [ListedPhotograph("a", "1", 1, 1), ListedPhotograph("b", "0", 1, 1)]
     assert Manifest("x", rows).key == Manifest("x", rows[::-1]).key
 
 
