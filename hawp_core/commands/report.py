@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.report.rounds import finished, planned
+    from hawp_core.report.finished import finished, planned
     from hawp_core.report.table import as_text, rows
     from hawp_core.report.verdicts import verdicts
     from hawp_core.report.writing import write_figures

@@ -49,8 +49,21 @@ class Augmentation:
     margin: float
 
 
-# synthetic_dataset.yaml of the published recipe; its photometric parameters are the operators' defaults.
-SYNTHETIC = Augmentation(Photometric(), Homographic(), scaling=None, margin=0.0)
+# synthetic_dataset.yaml of the published recipe, with its operators' defaults.
+SYNTHETIC = Augmentation(
+    Photometric(
+        brightness=(0.5, 1.5),
+        contrast=(0.5, 1.5),
+        noise=(5.0, 95.0),
+        speckle=(0.0, 0.005),
+        shade=(-0.5, 0.8),
+        shade_kernel=(250.0, 350.0),
+        blur=10.0,
+    ),
+    Homographic(),
+    scaling=None,
+    margin=0.0,
+)
 # The configuration of the Wireframe photographs.
 REAL = Augmentation(
     Photometric(

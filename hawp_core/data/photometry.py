@@ -32,7 +32,7 @@ OUTLINE = 0.6
 
 @dataclass(frozen=True)
 class Photometric:
-    """Ranges from which the photometric operators draw uniformly; the defaults are those for synthetic shapes.
+    """Ranges from which the photometric operators draw uniformly; their values are in `augmentation.py`.
 
     Attributes:
         brightness: factor on the grey levels.
@@ -44,13 +44,13 @@ class Photometric:
         blur: longest motion blur, pixels.
     """
 
-    brightness: Range = (0.5, 1.5)
-    contrast: Range = (0.5, 1.5)
-    noise: Range = (5.0, 95.0)
-    speckle: Range = (0.0, 0.005)
-    shade: Range = (-0.5, 0.8)
-    shade_kernel: Range = (250.0, 350.0)
-    blur: float = 10.0
+    brightness: Range
+    contrast: Range
+    noise: Range
+    speckle: Range
+    shade: Range
+    shade_kernel: Range
+    blur: float
 
 
 @dataclass(frozen=True, eq=False)

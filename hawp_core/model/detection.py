@@ -16,7 +16,7 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import bind, pair_codes, propose_junctions
-from hawp_core.model.line_scores import heatmap_scores, refine_heatmap
+from hawp_core.model.line_scores import final_scores, heatmap_scores, refine_heatmap, worth_verifying
 from hawp_core.model.network import WireframeNetwork
 
 _VERIFIED_AT_ONCE = 8192
@@ -89,13 +89,12 @@ def detect(
     proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=architecture.residual)
     image_index, pair, proposal = bind(proposals, junctions, valid, architecture.binding_distance2)
 
-    # A verification score is at most 1, so what the heatmap alone rules out needs no verification.
     heat = heatmap_scores(heatmap, image_index, _lines(junctions, image_index, pair) * STRIDE)
-    kept = (heat.sqrt() > min_score).nonzero().squeeze(1)
+    kept = worth_verifying(heat, min_score).nonzero().squeeze(1)
     image_index, pair, proposal, heat = image_index[kept], pair[kept], proposal[kept], heat[kept]
 
     adjusted, initial = _lines(junctions, image_index, pair), proposals[image_index, proposal]
-    scores = (_verification(network, prediction, adjusted, initial, image_index) * heat).sqrt()
+    scores = final_scores(_verification(network, prediction, adjusted, initial, image_index), heat)
     kept = (scores > min_score).nonzero().squeeze(1)
     size = (images.shape[3], images.shape[2])
     return _split(junctions, junction_scores, valid, image_index[kept], pair[kept], scores[kept], size)

@@ -1,4 +1,4 @@
-"""The heatmap's score of a line: how bright the line heatmap is along it.
+"""The score of a line: how bright the line heatmap is along it, and what verification says, together.
 
 Shape legend: B images, H x W pixels, L lines in a flat list.
 """
@@ -49,6 +49,16 @@ def heatmap_scores(heatmap: torch.Tensor, image_index: torch.Tensor, lines: torc
     step = max(1, ELEMENTS_AT_ONCE["cuda" if lines.is_cuda else "cpu"] // (_SAMPLES * len(x)))
     parts = zip(lines.split(step), image_index.split(step), strict=True)
     return torch.cat([_scores_of_chunk(heatmap, index, chunk, x, y) for chunk, index in parts])
+
+
+def final_scores(verification: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
+    """(L,) the score by which lines are kept and ranked: the geometric mean of verification and heatmap score."""
+    return (verification * heat).sqrt()
+
+
+def worth_verifying(heat: torch.Tensor, min_score: float) -> torch.Tensor:
+    """(L,) bool: a verification score is at most 1, so what the heatmap alone rules out needs no verification."""
+    return heat.sqrt() > min_score
 
 
 def _scores_of_chunk(

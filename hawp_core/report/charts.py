@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hawp_core.evaluation.comparison import DECIDING
 from hawp_core.report.costs import Cost
-from hawp_core.report.rounds import Finished
+from hawp_core.report.finished import Finished
 from hawp_core.report.table import Row
 from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow, read_metrics
 from hawp_core.workflow.paths import epochs

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hawp_core.report.rounds import Finished, record_of, seconds_of
+from hawp_core.report.finished import Finished, record_of, seconds_of
 from hawp_core.workflow.paths import logs
 from hawp_core.workflow.recipe import Recipe
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 
 from hawp_core.evaluation.results import BASELINE, MODEL, Evaluation
-from hawp_core.report.rounds import Finished
+from hawp_core.report.finished import Finished
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hawp_core.evaluation.comparison import DECIDING, difference, repeated
 from hawp_core.evaluation.results import BASELINE, DetectorRepeatability
-from hawp_core.report.rounds import Finished
+from hawp_core.report.finished import Finished
 
 
 def verdicts(rounds: Sequence[Finished]) -> list[str]:

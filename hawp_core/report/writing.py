@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hawp_core.report.rounds import Finished
+from hawp_core.report.finished import Finished
 from hawp_core.report.table import Row
 from hawp_core.workflow.recipe import Recipe
 

@@ -24,6 +24,17 @@ STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "repo
 
 KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run
 
+# What enters the address of a stage's result, as paths into the settings; a training takes its own section of `train` besides.
+# Everything else is `places` or `compute`.
+ADDRESSED = {
+    "synthesize": ("seed", "shapes", "model.image_size"),
+    "train": (
+        "seed", "model", "train.weight_decay", "train.clip_norm", "train.average", "train.candidates", "train.losses",
+    ),
+    "export": ("seed", "export"),
+    "evaluate": ("seed", "evaluate"),
+}  # fmt: skip
+
 RECIPES = Path("recipes")
 SHAPES_NAME = "synthetic-shapes"  # what the folder of the shapes is named: they belong to no round
 

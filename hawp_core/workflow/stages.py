@@ -1,7 +1,4 @@
-"""What each stage depends on: one builder of its recipe, for the planned chain and for a command given by hand.
-
-Whatever of the settings is not picked here is `places` or `compute`, and changes no address.
-"""
+"""One builder for the recipe of each stage, for the planned chain and for a command given by hand."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +10,7 @@ from hawp_core.runtime.files import sha256
 from hawp_core.runtime.names import is_address
 from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import typed
-from hawp_core.workflow.recipe import KEY_LENGTH, SHAPES_NAME, Recipe
+from hawp_core.workflow.recipe import ADDRESSED, KEY_LENGTH, SHAPES_NAME, Recipe
 from hawp_core.workflow.settings import without_later_defaults
 from hawp_core.workflow.sharding import shard_count
 
@@ -90,7 +87,7 @@ def synthesize_recipe(settings: dict) -> Recipe:
     """The synthetic shapes."""
     size = settings["compute"]["shape_shard_size"]
     counts = {split: shard_count(images, size) for split, images in shape_images(settings).items()}
-    chosen = pick(settings, "seed", "shapes", "model.image_size")
+    chosen = pick(settings, *ADDRESSED["synthesize"])
     return Recipe("synthesize", chosen, {}, SHAPES_NAME, {"shards": counts, "shard_size": size})
 
 
@@ -105,17 +102,7 @@ def train_recipe(
         data, shapes, start: keys of what it learns from, is validated on, and begins from (None: new weights).
         places: where these lie.
     """
-    chosen = pick(
-        settings,
-        "seed",
-        "model",
-        "train.weight_decay",
-        "train.clip_norm",
-        "train.candidates",
-        "train.average",
-        "train.losses",
-        f"train.{section}",
-    )
+    chosen = pick(settings, *ADDRESSED["train"], f"train.{section}")
     return Recipe("train", chosen, {"data": data, "shapes": shapes, "start": start}, name, places)
 
 
@@ -123,7 +110,7 @@ def export_recipe(settings: dict, origin: Origin, photographs: str, places: dict
     """The labelling of the photographs with this fingerprint by the model of `origin`."""
     inputs = {"model": origin.key, "photographs": photographs}
     places = {**places, "epoch": origin.epoch, "shapes": origin.shapes}
-    return Recipe("export", pick(settings, "seed", "export"), inputs, origin.name, places)
+    return Recipe("export", pick(settings, *ADDRESSED["export"]), inputs, origin.name, places)
 
 
 def evaluate_recipe(settings: dict, origin: Origin, photographs: str, shapes: str | None, places: dict) -> Recipe:
@@ -133,7 +120,7 @@ def evaluate_recipe(settings: dict, origin: Origin, photographs: str, shapes: st
         UserError: the annotations that the settings name cannot be read.
     """
     inputs = {"model": origin.key, "photographs": photographs, "shapes": shapes}
-    chosen = pick(settings, "seed", "evaluate")
+    chosen = pick(settings, *ADDRESSED["evaluate"])
     truth, images = (chosen["evaluate"].pop(name, "") for name in ("truth", "truth_images"))
     if truth:
         try:

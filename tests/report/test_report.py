@@ -34,7 +34,7 @@ from hawp_core.evaluation.results import (
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report import charts, galleries, pages
 from hawp_core.report.costs import Cost, costs
-from hawp_core.report.rounds import agreement, finished
+from hawp_core.report.finished import agreement, finished
 from hawp_core.report.table import Row, as_text, readable, rows
 from hawp_core.report.verdicts import verdicts
 from hawp_core.workflow import settings

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from hawp_core.data.label_file import write_labels
-from hawp_core.data.shapes import boards, figures, photographic
-from hawp_core.data.shapes.canvas import SEEN, UNSEEN, Drawn, background, seen_shares, soften
 from hawp_core.data.shapes.primitives import PRIMITIVES, PUBLISHED, STYLES, WITHOUT_LINES
+from hawp_core.data.shapes.published import boards, figures
+from hawp_core.data.shapes.published.canvas import SEEN, UNSEEN, Drawn, background, seen_shares, soften
+from hawp_core.data.shapes.scenes import photographic
 from hawp_core.geometry.homography import clip_lines
 from hawp_core.geometry.wireframe import Wireframe
 

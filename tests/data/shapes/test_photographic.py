@@ -10,10 +10,10 @@ import pytest
 
 from hawp_core.data.label_file import LabelFile
 from hawp_core.data.shapes.drawing import SPLITS, draw, synthesize
-from hawp_core.data.shapes.finishing import finish
 from hawp_core.data.shapes.primitives import PRIMITIVES, SCENES
-from hawp_core.data.shapes.scene import Scene
-from hawp_core.data.shapes.visibility import SHORTEST, visible_lines
+from hawp_core.data.shapes.scenes.finishing import finish
+from hawp_core.data.shapes.scenes.scene import Scene
+from hawp_core.data.shapes.scenes.visibility import SHORTEST, visible_lines
 from hawp_core.workflow.settings import complete
 from hawp_core.workflow.stages import synthesize_recipe
 

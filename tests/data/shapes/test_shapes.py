@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from hawp_core.data.label_file import LabelFile
 from hawp_core.data.shapes import drawing
-from hawp_core.data.shapes.boards import grid_lines, joined_edges
-from hawp_core.data.shapes.canvas import background, fill, fill_grid, soften, stroke
 from hawp_core.data.shapes.drawing import MIN_LABELLED, SPLITS, draw, labelled_lines, synthesize
 from hawp_core.data.shapes.primitives import PRIMITIVES
+from hawp_core.data.shapes.published.boards import grid_lines, joined_edges
+from hawp_core.data.shapes.published.canvas import background, fill, fill_grid, soften, stroke
 
 pytestmark = pytest.mark.numeric
 

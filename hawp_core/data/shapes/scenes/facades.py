@@ -7,8 +7,8 @@ Shape legend: K rectangles (K, 4) as u1 v1 u2 v2 on the wall.
 
 import numpy as np
 
-from hawp_core.data.shapes.camera import NEAR, Camera, Wall, rectangles
-from hawp_core.data.shapes.scene import WIDE, Scene
+from hawp_core.data.shapes.scenes.camera import NEAR, Camera, Wall, rectangles
+from hawp_core.data.shapes.scenes.scene import WIDE, Scene
 
 # Lines of a grid nearer to each other than this share of the shorter side are not painted: no label could tell them apart.
 CLOSEST = 0.014

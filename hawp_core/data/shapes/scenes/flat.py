@@ -5,8 +5,8 @@ import math
 import cv2
 import numpy as np
 
-from hawp_core.data.shapes import clutter
-from hawp_core.data.shapes.scene import Scene
+from hawp_core.data.shapes.scenes import clutter
+from hawp_core.data.shapes.scenes.scene import Scene
 
 # Two neighbouring sides of a polygon turn at a corner by so much at least, radians.
 LEAST_TURN = 0.35

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hawp_core.data.shapes.scene import Scene
+from hawp_core.data.shapes.scenes.scene import Scene
 
 # Sigma of the blur beyond that of the reduction, pixels of the picture; a third of the pictures has none.
 BLUR = (0.3, 1.0)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from hawp_core.data.shapes.canvas import (
+from hawp_core.data.shapes.published.canvas import (
     BESIDE,
     DISTINCT,
     MAX_TRIES,

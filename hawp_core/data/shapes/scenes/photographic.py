@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hawp_core.data.shapes import flat, indoors, outdoors
-from hawp_core.data.shapes.finishing import finish
 from hawp_core.data.shapes.primitives import SCENES, WITHOUT_LINES
-from hawp_core.data.shapes.scene import Scene
-from hawp_core.data.shapes.visibility import visible_lines
+from hawp_core.data.shapes.scenes import flat, indoors, outdoors
+from hawp_core.data.shapes.scenes.finishing import finish
+from hawp_core.data.shapes.scenes.scene import Scene
+from hawp_core.data.shapes.scenes.visibility import visible_lines
 from hawp_core.geometry.wireframe import Wireframe
 
 _PAINTERS: dict[str, Callable[[Scene], None]] = {

@@ -9,7 +9,7 @@ import math
 import cv2
 import numpy as np
 
-from hawp_core.data.shapes.scene import Scene
+from hawp_core.data.shapes.scenes.scene import Scene
 
 _SUBPIXEL_BITS = 4
 

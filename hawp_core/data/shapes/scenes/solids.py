@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from hawp_core.data.shapes import facades
-from hawp_core.data.shapes.camera import NEAR, Camera, Wall
-from hawp_core.data.shapes.scene import Scene
+from hawp_core.data.shapes.scenes import facades
+from hawp_core.data.shapes.scenes.camera import NEAR, Camera, Wall
+from hawp_core.data.shapes.scenes.scene import Scene
 
 RIGHT, DOWN, AWAY = np.eye(3)
 # Metres to the end of the ground.

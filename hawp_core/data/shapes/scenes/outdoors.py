@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from hawp_core.data.shapes import clutter, facades
-from hawp_core.data.shapes.camera import Camera, Wall, random_camera
-from hawp_core.data.shapes.flat import backdrop
-from hawp_core.data.shapes.scene import Scene
-from hawp_core.data.shapes.solids import DOWN, box, ground, paved
+from hawp_core.data.shapes.scenes import clutter, facades
+from hawp_core.data.shapes.scenes.camera import Camera, Wall, random_camera
+from hawp_core.data.shapes.scenes.flat import backdrop
+from hawp_core.data.shapes.scenes.scene import Scene
+from hawp_core.data.shapes.scenes.solids import DOWN, box, ground, paved
 
 
 def street(scene: Scene) -> None:

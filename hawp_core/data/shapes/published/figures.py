@@ -9,7 +9,7 @@ import math
 import cv2
 import numpy as np
 
-from hawp_core.data.shapes.canvas import (
+from hawp_core.data.shapes.published.canvas import (
     DISTINCT,
     MAX_TRIES,
     SEEN,
