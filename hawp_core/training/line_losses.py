@@ -153,7 +153,7 @@ def _sampled_verification(
     """Of S of these pairs and S of the true lines of each image, weighted by how many each stands for."""
     proposals, junctions, b = candidates.proposals, candidates.junctions, len(batch)
     slots = junctions.shape[1]
-    codes = pair_codes(proposals, junctions, candidates.valid, network.architecture.binding_distance2)
+    codes = pair_codes(proposals, junctions, candidates.valid, network.architecture.binding_distance2, exact=False)
     index, weight = draws.subset(sampled.seeds ^ _PAIRS, first_of_pair(codes, slots), sampled.count)
     # A choice that stands for nothing may carry the code of no pair.
     code = torch.where(weight > 0, codes.gather(1, index), 0).flatten()

@@ -63,7 +63,9 @@ def nearest_line_distance2(proposals: Tensor, lines: Tensor, count: Tensor, *, e
     length2 = length2.masked_fill(padding, torch.inf)[:, None]
     orders = [lines, lines[..., [2, 3, 0, 1]]] if either_way else [lines]
     nearest = []
-    for part in proposals.split(PROPOSAL_CHUNK, dim=1):
-        best = [torch.baddbmm(length2, part, order.transpose(1, 2), alpha=-2).amin(2) for order in orders]
-        nearest.append(torch.stack(best).amin(0) + (part**2).sum(-1))
+    # In bfloat16, as autocast would have products, a coordinate knows three digits and a squared distance none.
+    with torch.autocast(proposals.device.type, enabled=False):
+        for part in proposals.split(PROPOSAL_CHUNK, dim=1):
+            best = [torch.baddbmm(length2, part, order.transpose(1, 2), alpha=-2).amin(2) for order in orders]
+            nearest.append(torch.stack(best).amin(0) + (part**2).sum(-1))
     return torch.cat(nearest, 1)

@@ -12,12 +12,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hawp_core.data.batch import Batch
 from hawp_core.model.architecture import Architecture
+from hawp_core.model.backbone import Prediction
+from hawp_core.model.binding import about_nearest_junctions, nearest_junctions
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.score_maps import ScoreMaps
 from hawp_core.runtime.signals import StopRequest
-from hawp_core.training import draws, losses
+from hawp_core.training import draws, line_losses, losses
 from hawp_core.training.line_losses import Sampled
 from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
+from hawp_core.training.targets import nearest_line_distance2
 from hawp_core.training.trainer import Trainer
 from hawp_core.workflow.settings import complete
 
@@ -163,13 +167,52 @@ def test_a_step_with_drawn_candidates_waits_for_nothing(count):
 def test_the_losses_compile_as_one_graph():
     torch._dynamo.reset()
     made, batch = network().train(), make_batch([many_lines(), TRIANGLE])
+    prediction = made(batch.images)
+    heads, features = (value.detach().requires_grad_() for value in (prediction.heads[-1], prediction.features))
 
-    def step(images: torch.Tensor, given: torch.Tensor) -> dict[str, torch.Tensor]:
+    def step(
+        heads: torch.Tensor, features: torch.Tensor, junctions: torch.Tensor, given: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-        return losses.compute_losses(made, Batch(**tensors | {"images": images}, names=[]), sampled=Sampled(16, given))
+        drawn = Batch(**tensors | {"junctions": junctions}, names=[])
+        targets = losses.make_targets(drawn, made.architecture.distance_threshold)
+        found = losses.field_losses(ScoreMaps(heads), targets, made)
+        return found | line_losses.compute_line_losses(
+            made, Prediction([heads], features), drawn, targets, sampled=Sampled(16, given)
+        )
 
     compiled = torch.compile(step, fullgraph=True, backend="eager")
     for number in range(2):
-        expected, found = (one(batch.images, seeds(number, 2)) for one in (step, compiled))
+        expected, found = (one(heads, features, batch.junctions, seeds(number, 2)) for one in (step, compiled))
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
-        sum(found.values()).backward()
+        sum(value.sum() for value in found.values()).backward()
+
+
+def test_half_precision_of_the_network_leaves_distances_whole():
+    rng = torch.Generator().manual_seed(0)
+    proposals, lines = torch.rand(1, 500, 4, generator=rng) * 63, torch.rand(1, 5, 4, generator=rng) * 63
+    count, points = torch.tensor([5]), torch.rand(1, 500, 2, generator=rng) * 63
+    valid = torch.arange(40)[None] < 30
+    junctions = torch.rand(1, 40, 2, generator=rng) * 63
+
+    def distances() -> tuple[torch.Tensor, torch.Tensor]:
+        nearest = nearest_line_distance2(proposals, lines, count, either_way=True)
+        return nearest, about_nearest_junctions(points, junctions, valid)[0]
+
+    expected = distances()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = distances()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_an_end_binds_to_the_nearest_junction_or_to_one_as_near():
+    rng = torch.Generator().manual_seed(0)
+    points, junctions = torch.rand(3, 4000, 2, generator=rng) * 63, torch.rand(3, 90, 2, generator=rng) * 63
+    valid = torch.arange(90) < torch.tensor([90, 7, 0])[:, None]
+    expected, nearest = nearest_junctions(points, junctions, valid)
+    found, index = about_nearest_junctions(points, junctions, valid)
+    assert (index == nearest).float().mean() > 0.999
+    assert torch.equal(found.isinf(), expected.isinf())
+    near = expected < 20
+    assert (found - expected)[near].abs().max() < 0.02
+    assert torch.equal(index[2], nearest[2])
