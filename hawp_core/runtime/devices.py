@@ -85,6 +85,16 @@ def _threads_of_environment() -> int:
     return int(text)
 
 
+def sleep_while_waiting() -> None:
+    """Let a thread that waits for the others sleep soon; the OpenMP library reads this when PyTorch is loaded.
+
+    By default it spins for milliseconds at every operation. Where another program takes a core, the threads then burn what
+    time there is in waiting for each other: ten times the CPU of the work itself (benchmarks/RESULTS.md).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 def keep_freed_memory() -> None:
     """Tell glibc to keep what is freed: it would return every large tensor to the system and fault it in again."""
     mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD in malloc.h
