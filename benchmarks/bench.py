@@ -23,7 +23,7 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 
-PARTS = ("label", "train", "field", "synthesis", "loading", "memory", "precision")
+PARTS = ("label", "train", "compact", "field", "synthesis", "loading", "memory", "precision")
 # What the reference imports beside this project's packages.
 NEEDED = "yacs easydict python-json-logger shapely seaborn"
 MEMORY_PHOTOGRAPHS = 16
@@ -31,6 +31,7 @@ MEMORY_PHOTOGRAPHS = 16
 MEMORY_SIZE = {"cpu": 256, "cuda": 512}
 FIELD_LINES = (100, 1000)
 ROUNDS_OF_DRAWING = 12
+COMPACT_STEPS = [(64, 0), (64, 128), (128, 0), (128, 128)]  # width, candidates (0: all)
 
 
 class Bench:
@@ -72,6 +73,19 @@ class Bench:
     def train(self) -> None:
         """A training step of six images."""
         self.rate("training step, batch 6", 6, self.seconds("train"), "compiled" * self.args.compile)
+
+    def compact(self) -> None:
+        """A training step of the compact network on one thread, and the share of the matrix limit that it reaches."""
+        for width, candidates in COMPACT_STEPS[: 2 if self.args.tiny else None]:
+            turns = [lambda given=[width, candidates]: self.sides[0].ask("compact", given)["seconds"]]
+            seconds = clock.in_turns(turns, self.args.rounds)[0] / inputs.COMPACT_BATCH
+            found = self.sides[0].ask("limit", ["compact", width, candidates])
+            operations = found["operations"] / inputs.COMPACT_BATCH
+            share = operations / seconds / found["limit"]
+            note = f"{operations / 1e9:.2f} GFLOP; {share:.0%} of the matrix limit {found['limit'] / 1e9:,.0f} GFLOP/s"
+            title = f"training step, compact, width {width}, candidates {candidates or 'all'}"
+            unit = "ms an image" if self.on_gpu else "CPU ms an image"
+            self.rows.append([title, unit, f"{1000 * seconds:.1f}", "", "", note])
 
     def field(self) -> None:
         """The attraction field of a batch, against the reference's encoder alone."""
@@ -169,6 +183,9 @@ def answer(options: dict) -> None:
         if name == "peak":
             return {"peak": clock.peak_bytes(device)}
         if name == "limit":
+            if given[0] == "compact":
+                limit = clock.matrix_limit(device, side.precision, clock.cpu_once)
+                return {"limit": limit, "operations": clock.operations(side.compact(*given[1:]))}
             limit = clock.matrix_limit(device, side.precision)
             return {"limit": limit, "operations": clock.operations(side.passes(*given))}
         if name == "compiled":
@@ -177,11 +194,11 @@ def answer(options: dict) -> None:
             return {"lines": side.label(*given)()[0].tolist()}
         if name == "each":
             return {"lines": [lines.tolist() for lines in side.label(*given)()]}
-        torch.set_num_threads(1 if name in ("draw", "load") else options["threads"])
+        torch.set_num_threads(1 if name in ("draw", "load", "compact") else options["threads"])
         key = json.dumps([name, given])
         if key not in works:
             works[key] = getattr(side, name)(*given)
-        return {"seconds": clock.once(works[key], device)}
+        return {"seconds": (clock.cpu_once if name == "compact" else clock.once)(works[key], device)}
 
     clock.answer(reply)
 

@@ -28,6 +28,15 @@ def once(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
+def cpu_once(work: Callable[[], object], device: torch.device) -> float:
+    """CPU seconds of one call, over all threads: what other programs on the machine change little; on a GPU, wall seconds."""
+    if device.type == "cuda":
+        return once(work, device)
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
 def in_turns(works: list[Callable[[], float]], rounds: int) -> list[float]:
     """Median of the seconds that each work says it took: once each to warm up, then ABAB."""
     for work in works:
@@ -36,7 +45,9 @@ def in_turns(works: list[Callable[[], float]], rounds: int) -> list[float]:
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
-def matrix_limit(device: torch.device, precision: torch.dtype) -> float:
+def matrix_limit(
+    device: torch.device, precision: torch.dtype, timed: Callable[[Callable[[], object], torch.device], float] = once
+) -> float:
     """Operations a second of a large matrix product, the machine's limit for a network: the faster of the libraries'
     product and a 1 x 1 convolution, which is the same product (on some processors PyTorch's two libraries differ)."""
     side = MATRIX[device.type]
@@ -44,7 +55,7 @@ def matrix_limit(device: torch.device, precision: torch.dtype) -> float:
     pixels = a.reshape(1, side, -1, 64).to(memory_format=torch.channels_last)
     weights = b.reshape(side, side, 1, 1).to(memory_format=torch.channels_last)
     kinds = [lambda: a @ b, lambda: torch.nn.functional.conv2d(pixels, weights)]
-    seconds = in_turns([lambda kind=kind: once(kind, device) for kind in kinds], 5)
+    seconds = in_turns([lambda kind=kind: timed(kind, device) for kind in kinds], 5)
     return 2 * side**3 / min(seconds)
 
 

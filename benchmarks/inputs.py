@@ -28,6 +28,7 @@ ENCODINGS = 10
 TINY = {"image_size": 64, "width": 16, "depth": 2, "stacks": 1, "junction_features": 8, "verification_width": 16}
 # What a laptop trains: one stack, at half the published size.
 COMPACT = {"image_size": 256, "width": 64, "depth": 4, "stacks": 1, "junction_features": 64, "verification_width": 256}
+COMPACT_BATCH = 8
 TINY_CANVAS = (240, 320)
 
 
@@ -70,7 +71,7 @@ def segments(count: int, size: int, device: torch.device) -> torch.Tensor:
     return made.to(device)
 
 
-def batch(size: int, tiny: bool, device: torch.device) -> Batch:
-    """Six shapes as training sees them."""
+def batch(size: int, tiny: bool, device: torch.device, count: int = BATCH) -> Batch:
+    """Six shapes, or another count, as training sees them."""
     with tempfile.TemporaryDirectory() as folder:
-        return next(iter(Loader(shapes(Path(folder), 8, size, tiny), BATCH).epoch(0))).to_batch(device)
+        return next(iter(Loader(shapes(Path(folder), 8, size, tiny), count).epoch(0))).to_batch(device)

@@ -11,8 +11,10 @@ import torch
 
 from hawp_core.data.augmentation import REAL, SYNTHETIC
 from hawp_core.data.loader import Loader
+from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.data.shapes.drawing import CANVAS, draw
 from hawp_core.labelling.labeller import Labeller
+from hawp_core.model.architecture import Architecture
 from hawp_core.model.attraction_field import encode
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.network import WireframeNetwork
@@ -80,12 +82,27 @@ class Ours:
         data = inputs.shapes(folder, 8, self.size, self.options["tiny"])
         network = WireframeNetwork(self.network.architecture).to(self.device)
         network.load_state_dict(self.network.state_dict())
-        schedule = Schedule.from_settings(settings.complete({}), "synthetic")
-        trainer = Trainer(
-            network.train(), Loader(data, inputs.BATCH), data, schedule, TrainingPlace(folder / "model.pth", ""), recipe={}, precision=self.precision,
+        trainer = self._trainer(network, Loader(data, inputs.BATCH), data, {})
+        batch = inputs.batch(self.size, self.options["tiny"], self.device)
+        return lambda: trainer.step(batch)
+
+    def _trainer(self, network: WireframeNetwork, loader: Loader, data: ShapeSet, given: dict) -> Trainer:
+        schedule = Schedule.from_settings(settings.complete({"train": given}), "synthetic")
+        place = TrainingPlace(Path(self._folder.name) / "model.pth", "")
+        return Trainer(
+            network.train(), loader, data, schedule, place, recipe={}, precision=self.precision,
             save_seconds=1e9, stop=StopRequest(), compiled=self.options["compile"],
         )  # fmt: skip
-        batch = inputs.batch(self.size, self.options["tiny"], self.device)
+
+    def compact(self, width: int, candidates: int) -> Callable[[], object]:
+        """One training step of a compact network of 256 px on eight shapes."""
+        tiny = self.options["tiny"]
+        sizes = inputs.TINY if tiny else inputs.COMPACT | {"width": width}
+        torch.manual_seed(0)
+        network = WireframeNetwork(Architecture.from_dict(sizes)).to(self.device)
+        data = inputs.shapes(Path(self._folder.name), 8, sizes["image_size"], tiny)
+        trainer = self._trainer(network, Loader(data, inputs.COMPACT_BATCH), data, {"candidates": candidates})
+        batch = inputs.batch(sizes["image_size"], tiny, self.device, inputs.COMPACT_BATCH)
         return lambda: trainer.step(batch)
 
     def draw(self, primitive: str, count: int) -> Callable[[], None]:
