@@ -8,8 +8,8 @@ from hawp_core.commands import common
 from hawp_core.data.data_config import read_shapes
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name
+from hawp_core.workflow.recipe_builders import Origin, evaluate_recipe
 from hawp_core.workflow.settings import check, find_configuration
-from hawp_core.workflow.stages import Origin, evaluate_recipe
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
 DESCRIPTION = """Measure a model on held-out shapes (structural AP, junctions), on photographs without labels

@@ -15,9 +15,9 @@ from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import work_folder
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, label_file, label_shard, label_shards, manifest_file
 from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe_builders import Origin, export_recipe
 from hawp_core.workflow.settings import complete, find_configuration
 from hawp_core.workflow.sharding import shard_range
-from hawp_core.workflow.stages import Origin, export_recipe
 
 if TYPE_CHECKING:
     from hawp_core.data.photographs.manifest import Manifest

@@ -10,10 +10,10 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.files import write_text
 from hawp_core.workflow.paths import shape_config, shape_shard, shape_shards
 from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe_builders import shape_images, synthesize_recipe
 from hawp_core.workflow.record import write_record
 from hawp_core.workflow.settings import find_configuration
 from hawp_core.workflow.sharding import shard_range
-from hawp_core.workflow.stages import shape_images, synthesize_recipe
 
 HELP = "draw synthetic shapes with their wireframes"
 DESCRIPTION = """Draw the eight primitives with their labels, in shards, and write the data config that `hawp train`

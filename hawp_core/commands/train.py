@@ -19,8 +19,8 @@ from hawp_core.runtime.files import replacing, write_text
 from hawp_core.training import launch
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file, photograph_cache, trained_model
 from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe_builders import Origin, train_recipe
 from hawp_core.workflow.settings import complete, find_configuration
-from hawp_core.workflow.stages import Origin, train_recipe
 
 if TYPE_CHECKING:
     from hawp_core.data.label_file import LabelFile

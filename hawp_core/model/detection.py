@@ -94,8 +94,8 @@ def detect(
     image_index, pair, proposal, heat = image_index[kept], pair[kept], proposal[kept], heat[kept]
 
     adjusted, initial = _lines(junctions, image_index, pair), proposals[image_index, proposal]
-    scores = final_scores(_verification(network, prediction, adjusted, initial, image_index), heat)
-    kept = (scores > min_score).nonzero().squeeze(1)
+    verification = _verification(network, prediction, adjusted, initial, image_index)
+    scores, kept = final_scores(verification, heat, min_score)
     size = (images.shape[3], images.shape[2])
     return _split(junctions, junction_scores, valid, image_index[kept], pair[kept], scores[kept], size)
 

@@ -51,9 +51,11 @@ def heatmap_scores(heatmap: torch.Tensor, image_index: torch.Tensor, lines: torc
     return torch.cat([_scores_of_chunk(heatmap, index, chunk, x, y) for chunk, index in parts])
 
 
-def final_scores(verification: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
-    """(L,) the score by which lines are kept and ranked: the geometric mean of verification and heatmap score."""
-    return (verification * heat).sqrt()
+def final_scores(verification: torch.Tensor, heat: torch.Tensor, min_score: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """(L,) the score by which lines are ranked, the geometric mean of verification and heatmap score, and (N,) int64
+    which of them are kept: those above `min_score`."""
+    scores = (verification * heat).sqrt()
+    return scores, (scores > min_score).nonzero().squeeze(1)
 
 
 def worth_verifying(heat: torch.Tensor, min_score: float) -> torch.Tensor:

@@ -55,6 +55,8 @@ class Model:
         return [d.to_wireframe(image.shape[1], image.shape[0]) for d, image in zip(found, images, strict=True)]
 
     def _square(self, image: np.ndarray) -> np.ndarray:
+        if not isinstance(image, np.ndarray):
+            raise ValueError(f"an image is an array, (H, W) or (H, W, 3) uint8, not {type(image).__name__}")
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             raise ValueError(f"an image is (H, W) or (H, W, 3) uint8, not {image.shape} {image.dtype}")
         grey = image if image.ndim == 2 else to_grey(image)

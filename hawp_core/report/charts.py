@@ -4,42 +4,37 @@ Colours are those of Okabe and Ito (2008) where they tell things apart, and run 
 rounds; no drawing depends on colour alone. Every drawing comes with its numbers as a table.
 """
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 import matplotlib
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from hawp_core.evaluation.comparison import DECIDING
+from hawp_core.report.chart import (
+    BLUE,
+    GREEN,
+    GREY,
+    MARKERS,
+    STYLE,
+    VERMILION,
+    Chart,
+    brief,
+    new_figure,
+    numeral,
+    shade,
+    times,
+    unit_of,
+)
 from hawp_core.report.costs import Cost
 from hawp_core.report.finished import Finished
 from hawp_core.report.table import Row
 from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow, read_metrics
 from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import Recipe
-from hawp_core.workflow.stages import shape_images
-
-if TYPE_CHECKING:
-    from matplotlib.typing import RcKeyType
-
-matplotlib.use("Agg")
-
-BLUE, VERMILION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#595959"
-MARKERS = "osD^vP*X"
-
-# Letters as outlines: the drawing looks the same wherever it is opened. The salt makes its bytes repeatable.
-STYLE: "dict[RcKeyType, object]" = {
-    "svg.fonttype": "path", "svg.hashsalt": "hawp-rounds", "font.size": 10, "axes.grid": True, "grid.color": "#d9d9d9",
-    "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True,
-    "text.parse_math": False,
-}  # fmt: skip
+from hawp_core.workflow.recipe_builders import shape_images
 
 STAGES = ("train", "export")  # whose times stand in the chain
 # Left edges of the boxes in the chain: measurement, training, labels.
@@ -63,58 +58,6 @@ VALIDATIONS: tuple[Panel, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A drawing, what it shows in words, and its numbers."""
-
-    title: str
-    about: str
-    figure: Figure
-    heads: list[str]
-    rows: list[list[str]]
-
-    def svg(self) -> str:
-        """The drawing as SVG, with title and description for who does not see it."""
-        stream = io.StringIO()
-        with matplotlib.rc_context(STYLE):
-            self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Title": self.title})
-        text = stream.getvalue()
-        named = f'<title id="title">{escape(self.title)}</title><desc id="desc">{escape(self.about)}</desc>'
-        head, opening, rest = text.partition("<svg ")
-        attributes, _, body = rest.partition(">")
-        return f'{head}{opening}role="img" aria-labelledby="title desc" {attributes}>{named}{body}'
-
-
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height))
-        axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.flat)
-
-
-def _shade(number: int, count: int) -> tuple:
-    """The colour of a round: dark blue first, towards ochre; never the palest, which would not show on white."""
-    return colormaps["cividis"](0.85 * number / max(1, count - 1))
-
-
-def _brief(seconds: float) -> str:
-    value, unit = _unit(seconds)
-    return f"{seconds / value:.3g} {unit}"
-
-
-def _unit(seconds: float) -> tuple[int, str]:
-    """The unit that suits a time: its seconds, and its name."""
-    return (1, "s") if seconds < 300 else (60, "min") if seconds < 5 * 3600 else (3600, "h")
-
-
-def _times(factor: float, value: float | None) -> float | None:
-    return None if value is None else factor * value
-
-
-def _number(value: float | None, form: str = ".3g") -> str:
-    return "" if value is None else format(value, form)
-
-
 def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> Chart:
     """Rounds from top to bottom; in each, measurement, training and labels, with keys, times and metrics."""
     count = len(rounds)
@@ -126,7 +69,7 @@ def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> 
     images = " + ".join(map(str, shape_images(shapes.settings).values())) + " images"
     _box(axes, LEFT[1], 0.5, GREY, ["synthetic shapes", shapes.key, images])
     _arrow(axes, (LEFT[1] + 1.3, 0.06), (LEFT[1] + 1.3, -0.26))
-    taken = {(step.stage, step.round): f", in {_brief(step.seconds)}" for step in steps}
+    taken = {(step.stage, step.round): f", in {brief(step.seconds)}" for step in steps}
     table = []
     for row, each in enumerate(rounds):
         y = -1.5 * row - 0.7
@@ -153,7 +96,7 @@ def _boxes(each: Finished, taken: dict[str, str]) -> list[list[str]]:
     held = measured.at(DECIDING) if measured else None
     structural = held.nearest.structural if held else measured.structural if measured else None
     repeated = structural.repeatability if structural else None
-    scores = f"sAP10 {_number(shapes.sAP10 if shapes else None, '.1f') or '?'}, Rep-5 {_number(repeated, '.3f') or 'undefined'}"
+    scores = f"sAP10 {numeral(shapes.sAP10 if shapes else None, '.1f') or '?'}, Rep-5 {numeral(repeated, '.3f') or 'undefined'}"
     return [
         ["measurement", each.evaluate.key, scores],
         ["training", each.train.key, _counted(epochs(each.train), "epoch") + taken["train"]],
@@ -211,7 +154,7 @@ def _curves(
 ) -> Chart:
     columns = 4 if len(panels) > 4 else 2
     rows = -(-len(panels) // columns)
-    figure, axes = _figure(rows, columns, 11 if columns == 4 else 9, 2.4 * rows + 0.6)
+    figure, axes = new_figure(rows, columns, 11 if columns == 4 else 9, 2.4 * rows + 0.6)
     for spare in axes[len(panels) :]:
         spare.remove()
     for (name, key, factor), panel in zip(panels, axes, strict=False):
@@ -220,7 +163,7 @@ def _curves(
             x = [total[number] * row.step / row.of for row in drawn]
             y = [factor * row.numbers[key] for row in drawn]
             panel.plot(
-                x, y, color=_shade(number, len(curves)), marker=MARKERS[number % len(MARKERS)], ms=3.5,
+                x, y, color=shade(number, len(curves)), marker=MARKERS[number % len(MARKERS)], ms=3.5,
                 markevery=max(1, len(x) // 12), label=f"round {number}",
             )  # fmt: skip
         panel.set_title(name, fontsize=10)
@@ -230,7 +173,7 @@ def _curves(
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 8), frameon=False)
     keys = [(name, key, factor) for name, key, factor in panels]
     last = [
-        [str(n), *(_number(_times(factor, points[-1].numbers.get(key))) for _, key, factor in keys)]
+        [str(n), *(numeral(times(factor, points[-1].numbers.get(key))) for _, key, factor in keys)]
         for n, points in curves.items()
         if points
     ]
@@ -253,7 +196,7 @@ def metrics(table: Sequence[Row], verdicts: Sequence[str] = ()) -> Chart:
     *rounds, baseline = table
     panels = [each for each in METRICS if any(getattr(row, each[1]) is not None for row in rounds)] or [*METRICS]
     columns = -(-len(panels) // 2)
-    figure, axes = _figure(2, columns, 3.5 * columns, 5.8)
+    figure, axes = new_figure(2, columns, 3.5 * columns, 5.8)
     for spare in axes[len(panels) :]:
         spare.remove()
     for (name, key, factor), panel in zip(panels, axes, strict=False):
@@ -269,9 +212,9 @@ def metrics(table: Sequence[Row], verdicts: Sequence[str] = ()) -> Chart:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         highest = max([y for _, y in points] + [factor * (level or 0)])
         panel.set_ylim(0, 1.15 * highest or 1)
-    rows = [[row.round, *(_number(_times(factor, getattr(row, key))) for _, key, factor in panels)] for row in table]
+    rows = [[row.round, *(numeral(times(factor, getattr(row, key))) for _, key, factor in panels)] for row in table]
     said = "; ".join(
-        f"{name} " + " to ".join(_number(factor * value) for value in dict.fromkeys((known[0], known[-1])))
+        f"{name} " + " to ".join(numeral(factor * value) for value in dict.fromkeys((known[0], known[-1])))
         for name, key, factor in panels
         if (known := [value for row in rounds if (value := getattr(row, key)) is not None])
     )
@@ -281,9 +224,9 @@ def metrics(table: Sequence[Row], verdicts: Sequence[str] = ()) -> Chart:
 
 def cost(steps: Sequence[Cost]) -> Chart:
     """Runtime and memory of each step."""
-    figure, (time, memory) = _figure(1, 2, 10.5, 0.32 * len(steps) + 1.4)
+    figure, (time, memory) = new_figure(1, 2, 10.5, 0.32 * len(steps) + 1.4)
     places = range(len(steps))
-    value, unit = _unit(max(step.seconds for step in steps))
+    value, unit = unit_of(max(step.seconds for step in steps))
     for panel, values, title in (
         (time, [step.seconds / value for step in steps], f"runtime of all jobs together ({unit})"),
         (memory, [step.memory for step in steps], "memory of the largest job (MB)"),
@@ -298,10 +241,10 @@ def cost(steps: Sequence[Cost]) -> Chart:
     time.set_yticks(places, [step.title for step in steps])
     memory.set_yticks(places, [""] * len(steps))
     rows = [
-        [s.title, _number(s.jobs, "d"), f"{s.seconds:.0f}", _number(s.longest, ".0f"), _number(s.memory, ".0f")]
+        [s.title, numeral(s.jobs, "d"), f"{s.seconds:.0f}", numeral(s.longest, ".0f"), numeral(s.memory, ".0f")]
         for s in steps
     ]
     longest = max(steps, key=lambda step: step.seconds)
-    about = f"{len(steps)} steps; the longest is '{longest.title}' with {_brief(longest.seconds)}."
+    about = f"{len(steps)} steps; the longest is '{longest.title}' with {brief(longest.seconds)}."
     heads = ["step", "jobs", "seconds", "seconds of the longest job", "memory (MB)"]
     return Chart("Runtime and memory by step", about, figure, heads, rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hawp_core.model.shipped import SHIPPED_NAME
 from hawp_core.workflow.paths import data_config, epochs, shape_config, trained_model
 from hawp_core.workflow.recipe import Recipe
-from hawp_core.workflow.stages import (
+from hawp_core.workflow.recipe_builders import (
     Origin,
     evaluate_recipe,
     export_recipe,

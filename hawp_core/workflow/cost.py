@@ -19,7 +19,7 @@ from hawp_core.runtime.text import gigabytes
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import Recipe
-from hawp_core.workflow.stages import shape_images
+from hawp_core.workflow.recipe_builders import shape_images
 from hawp_core.workflow.status import state
 
 RATES_FILE = Path(__file__).resolve().parent / "rates.json"

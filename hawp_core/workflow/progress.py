@@ -9,8 +9,8 @@ from hawp_core.training.metrics import MetricsRow, last_metrics
 from hawp_core.training.place import METRICS
 from hawp_core.workflow.paths import label_shards, shape_shards, trained_model
 from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe_builders import shape_images
 from hawp_core.workflow.sharding import shard_range
-from hawp_core.workflow.stages import shape_images
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ from hawp_core.workflow import cost
 from hawp_core.workflow import settings as configuration
 from hawp_core.workflow.chain import plan
 from hawp_core.workflow.recipe import digest, read_recipe
+from hawp_core.workflow.recipe_builders import Origin
 from hawp_core.workflow.record import read_record, write_record
-from hawp_core.workflow.stages import Origin
 
 USUAL = 700
 EXAMPLES = int(os.environ.get("HAWP_TEST_EXAMPLES", USUAL))

@@ -13,7 +13,7 @@ from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.shipped import SHIPPED
 from hawp_core.runtime.files import sha256
-from hawp_core.workflow import chain, stages
+from hawp_core.workflow import chain, recipe_builders
 from hawp_core.workflow.settings import load as load_settings
 
 CARD = SHIPPED.with_name("README.md")
@@ -42,7 +42,7 @@ def test_other_weights_are_another_address(monkeypatch, tmp_path):
     assert before.inputs["start"] == sha256(SHIPPED)[:16] and before.places["start"] == "shipped"
     other = tmp_path / "other.pth"
     other.write_bytes(SHIPPED.read_bytes() + b"x")
-    monkeypatch.setattr(stages, "SHIPPED", other)
+    monkeypatch.setattr(recipe_builders, "SHIPPED", other)
     assert chain.plan(settings, "f" * 64, {}, 0).rounds[0].train.key != before.key
 
 

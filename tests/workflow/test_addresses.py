@@ -13,8 +13,8 @@ from places import ROOT, STORED
 from hawp_core.workflow import settings
 from hawp_core.workflow.chain import plan, report_recipe
 from hawp_core.workflow.paths import artifact
+from hawp_core.workflow.recipe_builders import pick
 from hawp_core.workflow.settings import complete, load
-from hawp_core.workflow.stages import pick
 
 ADDRESSES = STORED / "addresses.json"
 # The files of settings, and what is laid over them: every setting that belongs to an address differs somewhere.

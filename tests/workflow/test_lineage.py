@@ -11,7 +11,7 @@ from hawp_core.workflow import settings
 from hawp_core.workflow.chain import plan
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import STAGE_VERSIONS, read_recipe
-from hawp_core.workflow.stages import synthesize_recipe
+from hawp_core.workflow.recipe_builders import synthesize_recipe
 from hawp_core.workflow.status import state
 
 PLACES = {"folder": "photos", "manifest": "recipes/x.jsonl", "photographs": 6, "shards": 2}

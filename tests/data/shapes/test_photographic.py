@@ -14,8 +14,8 @@ from hawp_core.data.shapes.primitives import PRIMITIVES, SCENES
 from hawp_core.data.shapes.scenes.finishing import finish
 from hawp_core.data.shapes.scenes.scene import Scene
 from hawp_core.data.shapes.scenes.visibility import SHORTEST, visible_lines
+from hawp_core.workflow.recipe_builders import synthesize_recipe
 from hawp_core.workflow.settings import complete
-from hawp_core.workflow.stages import synthesize_recipe
 
 pytestmark = pytest.mark.numeric
 
