@@ -71,7 +71,12 @@ def about_nearest_junctions(
     step = max(1, ELEMENTS_AT_ONCE["cuda" if points.is_cuda else "cpu"] // max(1, x.numel()))
     with torch.autocast(points.device.type, enabled=False):
         smallest = [
-            torch.bmm(chunk, columns).to(torch.float32).view(torch.int32).bitwise_and_(~index_bits).bitwise_or_(place).amin(2)
+            torch.bmm(chunk, columns)
+            .to(torch.float32)
+            .view(torch.int32)
+            .bitwise_and_(~index_bits)
+            .bitwise_or_(place)
+            .amin(2)
             for chunk in rows.split(step, dim=1)
         ]
     index = (torch.cat(smallest, 1) & index_bits).long()
