@@ -91,7 +91,11 @@ def main() -> None:
         "--photographs", type=common.positive(int), default=40, metavar="N", help="to label [%(default)s]"
     )
     options.add_argument(
-        "--workers", type=common.count, default=os.cpu_count() or 1, metavar="N", help="that load [the cores]"
+        "--workers",
+        type=common.setting("compute.workers"),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="that load [the cores]",
     )
     options.add_argument("--keep", type=Path, metavar="FILE", help="keep the trained model as FILE")
     options.add_argument("--compile", action="store_true", help="compile the network for training")

@@ -209,7 +209,7 @@ def test_both_ways_to_label(hawp, model, folder, metarch):
 
 
 def test_votes_use_no_views(hawp, model, folder, monkeypatch):
-    monkeypatch.setattr("hawp_core.labelling.homographic_adaptation.aggregate", None)
+    monkeypatch.setattr("hawp_core.labelling.homographic_adaptation.aggregate_views", None)
     code, printed = run(hawp, model, folder, "--metarch", "HAWP-votes")
     assert code == 0, printed
 
