@@ -25,7 +25,7 @@ from snakemake_executor_plugin_slurm import job_status_query
 
 from hawp_core.model.checkpoint import load_state
 from hawp_core.runtime.files import read_json
-from hawp_core.workflow import snakemake
+from hawp_core.workflow import driver
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 BIN = Path(sys.executable).parent
@@ -368,6 +368,6 @@ def test_ends_that_the_plugin_waits_for_are_ends(cluster: Cluster, monkeypatch):
     wait_until(lambda: len(answer(ask["sacct"])) == 2, "both jobs in accounting")
     assert answer(ask["squeue"]) == {spot: "PREEMPTED", cancelled: "CANCELLED"}
     assert answer(ask["sacct"]) == {spot: "PREEMPTED", cancelled: "CANCELLED by 0"}
-    snakemake.understand_every_end(plugin)
+    driver.understand_every_end(plugin)
     for command in ask.values():
         assert answer(command) == {spot: "CANCELLED", cancelled: "CANCELLED"}
