@@ -48,7 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--truth-images", metavar="FOLDER", help="where those photographs lie [--images]")
     parser.add_argument(
-        "--min-score", type=float, metavar="S", help="lines compared for repeatability [evaluate.min_score]"
+        "--min-score",
+        type=common.setting("evaluate.min_score"),
+        metavar="S",
+        help="lines compared for repeatability [evaluate.min_score]",
     )
     parser.add_argument(
         "--limit", type=common.positive(int), metavar="N", help="photographs to use [evaluate.photographs]"
@@ -62,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="most junctions of a photograph; 0 is the network's own limit [evaluate.max_junctions]",
     )  # fmt: skip
     parser.add_argument(
-        "--rotation", type=float, metavar="DEGREES",
+        "--rotation", type=common.setting("evaluate.rotation"), metavar="DEGREES",
         help="largest rotation of a warped copy; the published program takes 90 [evaluate.rotation]",
     )  # fmt: skip
     parser.add_argument("--dest", type=Path, metavar="JSON", help="where to write the metrics [beside the model]")

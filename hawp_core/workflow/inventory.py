@@ -9,26 +9,27 @@ from pathlib import Path
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json
 from hawp_core.runtime.lease import worker
-from hawp_core.workflow.recipe import KEY_LENGTH
+from hawp_core.workflow.paths import DATA, MODELS, REPORTS
+from hawp_core.workflow.recipe import KEY_LENGTH, RECIPES
 
 KEY = rf"[0-9a-f]{{{KEY_LENGTH}}}"
-ROOTS = ("exp-ssl", "data-ssl", "reports")
+ROOTS = (str(MODELS), str(DATA), str(REPORTS))
 _SHARD = r"\d{5,}-of-\d{5,}\.h5"
 _LEASE = r"lease\.(?:json|lock)"
 # Every name that the steps of a run write, below the folder of its round: nothing else is ever deleted.
 _WRITTEN = {
-    "exp-ssl": re.compile(
+    str(MODELS): re.compile(
         rf"(?P<key>{KEY})(?:/(?:\.?model-\d{{5,}}\.pth|model\.yaml|metrics\.jsonl|lineage\.json|resume\.pth|{_LEASE}"
         rf"|tensorboard|tensorboard/events\.out\.tfevents\.[^/]+|\.[^/]+\.part))?"
         rf"|{KEY}/evaluation-(?P<evaluation>{KEY})\.(?:lineage\.)?json"
     ),
-    "data-ssl": re.compile(
+    str(DATA): re.compile(
         rf"(?P<key>{KEY})(?:-model-\d{{5,}})?\.(?:h5|yaml|log|lineage\.json)"
         rf"|(?P<rejected>{KEY})-model-\d{{5,}}-rejected\.csv"
         rf"|(?P<shapes>{KEY})(?:/(?:train|validation)-{_SHARD})?"
         rf"|(?P<shards>{KEY})-shards(?:/{_SHARD}(?:\.work(?:/(?:{KEY}\.jsonl|[^/]+\.json|{_LEASE}))?)?)?"
     ),
-    "reports": re.compile(rf"(?P<key>{KEY})(?:/[a-z-]+\.(?:svg|png|html|csv|lineage\.json))?"),
+    str(REPORTS): re.compile(rf"(?P<key>{KEY})(?:/[a-z-]+\.(?:svg|png|html|csv|lineage\.json))?"),
 }  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def artifacts() -> dict[str, list[Path]]:
             if key in known:
                 found.setdefault(key, []).append(path)
     for key, paths in known.items():
-        found.setdefault(key, []).extend(path for path in paths if path.parts[0] == "recipes")
+        found.setdefault(key, []).extend(path for path in paths if path.parts[0] == str(RECIPES))
     return found
 
 
@@ -70,11 +71,11 @@ def below(root: Path, depth: int = 3) -> Iterator[Path]:
 def _vouched_for() -> dict[str, list[Path]]:
     """Address -> the recipes and lineage records that say that this tool made, or was about to make, an artifact."""
     found: dict[str, list[Path]] = {}
-    recipes = [path for path in below(Path("recipes")) if re.fullmatch(rf"[a-z]+-{KEY}\.json", path.name)]
+    recipes = [path for path in below(RECIPES) if re.fullmatch(rf"[a-z]+-{KEY}\.json", path.name)]
     for path in (*recipes, *records()):
         with contextlib.suppress(UserError):
             key = read_json(path).get("key")
-            if isinstance(key, str) and re.fullmatch(KEY, key) and (path.parts[0] != "recipes" or key in path.name):
+            if isinstance(key, str) and re.fullmatch(KEY, key) and (path.parts[0] != str(RECIPES) or key in path.name):
                 found.setdefault(key, []).append(path)
     return found
 

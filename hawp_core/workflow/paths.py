@@ -1,6 +1,6 @@
 """Where everything of a run lies, relative to the working folder.
 
-The rules write the same places as patterns, because Snakemake finds its work by them; tests/workflow/test_paths.py holds
+The rules write the same places as patterns, because Snakemake finds its work by them; tests/workflow/test_snakemake.py holds
 the two together.
 """
 
@@ -13,6 +13,8 @@ from hawp_core.workflow.sharding import shard_name
 
 MODELS, DATA, REPORTS, LOGS = Path("exp-ssl"), Path("data-ssl"), Path("reports"), Path("logs")
 
+# The resized photographs that trainings read.
+CACHE = DATA / "cache"
 # What is known of the photographs' fingerprints from the last time.
 FINGERPRINT_CACHE = RECIPES / "photographs.cache"
 
@@ -33,7 +35,7 @@ def manifest_file(photographs: str) -> Path:
 
 def photograph_cache(photographs: str, size: int) -> Path:
     """The photographs of a fingerprint at the network's size, which trainings read."""
-    return DATA / "cache" / f"{photographs[:KEY_LENGTH]}-{size}.h5"
+    return CACHE / f"{photographs[:KEY_LENGTH]}-{size}.h5"
 
 
 def shape_config(key: str) -> Path:

@@ -19,7 +19,7 @@ from hawp_core.workflow.recipe_check import check_complete, check_places
 RECIPE_FORMAT = "hawp-rounds recipe 1"
 
 # Raise a stage's number when its result for the same settings changes: everything made by it, and all that follows,
-# is then made again. tests/test_versions.py compares a tiny run of each stage with what its number promised.
+# is then made again. tests/end_to_end/test_versions.py compares a tiny run of each stage with what its number promised.
 STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "report": 1}
 
 KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run

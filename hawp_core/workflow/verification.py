@@ -16,15 +16,14 @@ from hawp_core.runtime.files import sha256
 from hawp_core.runtime.lease import worker
 from hawp_core.runtime.names import inside
 from hawp_core.workflow.inventory import KEY, ROOTS, below, is_written
-from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file
-from hawp_core.workflow.recipe import KEY_LENGTH, read_recipe
+from hawp_core.workflow.paths import CACHE, DATA, FINGERPRINT_CACHE, MODELS, manifest_file
+from hawp_core.workflow.recipe import KEY_LENGTH, RECIPES, read_recipe
 from hawp_core.workflow.record import read_record, record_file
 
-CACHE = Path("data-ssl", "cache")
 # Results that have a lineage record beside them, below the folder of a round; older reports have none.
 _RESULTS = {
-    "exp-ssl": re.compile(rf"{KEY}/(?:model-\d{{5,}}\.pth|evaluation-{KEY}\.json)"),
-    "data-ssl": re.compile(rf"{KEY}(?:-model-\d{{5,}}\.(?:h5|yaml)|\.yaml)"),
+    str(MODELS): re.compile(rf"{KEY}/(?:model-\d{{5,}}\.pth|evaluation-{KEY}\.json)"),
+    str(DATA): re.compile(rf"{KEY}(?:-model-\d{{5,}}\.(?:h5|yaml)|\.yaml)"),
 }
 _SHARD = re.compile(rf"{KEY}(?:-shards)?/(?:(?:train|validation)-)?\d{{5,}}-of-\d{{5,}}\.h5")
 _RECIPE = re.compile(rf"[a-z]+-{KEY}\.json")
@@ -79,7 +78,7 @@ def verify(progress: Callable[[], object]) -> Verified:
 
 def files() -> Iterator[Path]:
     """Every file that a run keeps, links left alone."""
-    for root in (*ROOTS, "recipes"):
+    for root in (*ROOTS, str(RECIPES)):
         yield from sorted(path for path in below(Path(root), 2) if path.is_file())
 
 
@@ -102,7 +101,7 @@ def _check_record(record: Path, found: Verified) -> None:
 def _check(path: Path, found: Verified) -> None:
     """A file that is no lineage record; the records were read before."""
     root, rest = path.parts[0], "/".join(path.parts[2:])
-    if root == "recipes":
+    if root == str(RECIPES):
         _check_plan(path, found)
     elif path.parent == CACHE and path.suffix == ".h5":
         faults = cache_faults(path)
@@ -120,7 +119,7 @@ def _check(path: Path, found: Verified) -> None:
             found.faults.append(
                 f"{record_file(path)} is missing, and with it what vouches for {path}: remove that and run the workflow again."
             )
-    elif root == "data-ssl" and _SHARD.fullmatch(rest):
+    elif root == str(DATA) and _SHARD.fullmatch(rest):
         # Not gathered yet.
         found.look(path, lambda: LabelFile(path).check_images(), found.by_image)
     elif is_written(path):

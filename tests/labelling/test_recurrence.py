@@ -48,9 +48,7 @@ def test_lines_that_views_find_again_stay_and_others_go(homographies):
 def test_a_score_is_the_share_of_the_views_that_show_the_line_whole(homographies):
     image = found(TRUE, [[0, 1]])
     looks = [seen(h, TRUE, [[0, 1]] if number % 2 else [], 0.0) for number, h in enumerate(homographies)]
-    there = warp_points(homographies, np.array(TRUE[:2])) if homographies.ndim == 2 else np.stack(
-        [warp_points(h, np.array(TRUE[:2])) for h in homographies]
-    )  # fmt: skip
+    there = np.stack([warp_points(h, np.array(TRUE[:2])) for h in homographies])
     whole = ((there >= 2) & (there <= SIZE - 3)).all(axis=(1, 2))
     expected = whole[1::2].sum() / whole.sum()
     kept = count_views(image, homographies, looks, min_score=0.0, min_counts=1)
