@@ -24,6 +24,7 @@ from hawp_core.workflow.settings import complete, find_configuration
 
 if TYPE_CHECKING:
     from hawp_core.data.label_file import LabelFile
+    from hawp_core.data.mixture import Mixture
     from hawp_core.data.photographs.dataset import PhotographSet
     from hawp_core.data.shapes.dataset import ShapeSet
 
@@ -170,6 +171,7 @@ def _train(
     args: argparse.Namespace, settings: dict, section: str, data: ShapeData | PhotographData, recipe: Recipe
 ) -> None:
     """Train unless the model is there, and let it appear under its name when all that belongs to it is written."""
+    from hawp_core.data.mixture import Mixture
     from hawp_core.runtime.lease import lease
     from hawp_core.runtime.progress import log
     from hawp_core.runtime.signals import stop_on_signal
@@ -199,7 +201,7 @@ def _train(
             return
         if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
             dataset, validation = _dataset(args, settings, data)
-            images = len(dataset)
+            images = dataset.drawn if isinstance(dataset, Mixture) else len(dataset)
             trainer = make_trainer(
                 settings, section, dataset, validation, place, start=args.pretrained, work=work, stop=stop,
                 recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
@@ -227,11 +229,11 @@ def _train(
 
 def _dataset(
     args: argparse.Namespace, settings: dict, data: ShapeData | PhotographData
-) -> tuple["ShapeSet | PhotographSet", "ShapeSet"]:
+) -> tuple["ShapeSet | PhotographSet | Mixture", "ShapeSet"]:
     """What is learned from, and the shapes that the model is validated on."""
     from hawp_core.data.photographs.labelled import check_labelled
     from hawp_core.data.shapes.dataset import ShapeSet
-    from hawp_core.training.assembly import labelled_photographs
+    from hawp_core.training.assembly import labelled_photographs, with_shapes
 
     validation = ShapeSet(read_validation_shapes(args.datacfg, data).validation)
     if isinstance(data, ShapeData):
@@ -243,7 +245,11 @@ def _dataset(
         listing = manifest_file(data.photographs)
         check_labelled(data.folder, labels.names, data.photographs, listing, FINGERPRINT_CACHE, args.datacfg)
 
-    return labelled_photographs(data.labels, data.key, data.folder, size, flips, cache, check), validation
+    photographs = labelled_photographs(data.labels, data.key, data.folder, size, flips, cache, check)
+    share = settings["train"]["real"]["shapes"]
+    if not share:
+        return photographs, validation
+    return with_shapes(photographs, ShapeSet(read_validation_shapes(args.datacfg, data).train), share), validation
 
 
 def _link(file: Path, name: Path) -> None:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from hawp_core.data.augmentation import Augmentation
 from hawp_core.data.batch import Share
 from hawp_core.data.collate import ORDER_KEY, Prepared, RawBatch, prepare
+from hawp_core.data.mixture import Mixture
 from hawp_core.data.samples import SampleSet
 from hawp_core.errors import UserError
 
@@ -31,7 +32,7 @@ class Loader:
         crop: side of the piece that an epoch takes of each image, pixels; 0 takes all of it.
         workers: processes that read and prepare; 0 does it in this one.
         rank, world: this process among those that train together; it gets its share of every batch.
-        training: samples come in a new order each epoch, and a last batch of a single sample, which batch
+        training: samples come in a new order each epoch, those of a mixture by its shares, and a last batch of a single sample, which batch
             normalisation cannot use, is left out unless it is the only batch: the number of processes changes nothing.
             A process for which a short last batch has no sample gets its first one, which the batch's share does not count. Otherwise
             samples come in the order of the set, all of them.
@@ -55,9 +56,10 @@ class Loader:
         training: bool = True,
         pin_memory: bool = False,
     ) -> None:
-        if min(len(dataset), batch_size) < world:
+        self._in_epoch = dataset.drawn if training and isinstance(dataset, Mixture) else len(dataset)
+        if min(self._in_epoch, batch_size) < world:
             raise UserError(
-                f"{len(dataset)} image(s) in batches of {batch_size} are too few for {world} process(es): "
+                f"{self._in_epoch} image(s) in batches of {batch_size} are too few for {world} process(es): "
                 "use fewer processes, or larger batches of more images."
             )
         self.dataset, self.batch_size, self.seed, self.training = dataset, batch_size, seed, training
@@ -78,7 +80,7 @@ class Loader:
     @property
     def batches_per_epoch(self) -> int:
         """Batches in an epoch, the same for each process."""
-        whole, rest = divmod(len(self.dataset), self.batch_size)
+        whole, rest = divmod(self._in_epoch, self.batch_size)
         least = min(2, self.batch_size) if self.training and whole else 1
         return whole + (rest >= least)
 
@@ -90,9 +92,7 @@ class Loader:
         Raises:
             UserError: a sample cannot be read.
         """
-        order = np.arange(len(self.dataset))
-        if self.training:
-            order = np.random.default_rng([ORDER_KEY, self.seed, epoch]).permutation(order)
+        order = self._order(epoch)
         starts = range(start_batch * self.batch_size, self.batches_per_epoch * self.batch_size, self.batch_size)
         batches = [order[start : start + self.batch_size].tolist() for start in starts]
         own = [batch[self.rank :: self.world] for batch in batches]
@@ -100,6 +100,12 @@ class Loader:
         read = [mine or batch[:1] for batch, mine in zip(batches, own, strict=True)]
         self._schedule.batches = [[(epoch, index) for index in indices] for indices in read]
         return self._load(shares)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if not self.training:
+            return np.arange(len(self.dataset))
+        rng = np.random.default_rng([ORDER_KEY, self.seed, epoch])
+        return self.dataset.draw(rng) if isinstance(self.dataset, Mixture) else rng.permutation(len(self.dataset))
 
     def _load(self, shares: list[Share]) -> Iterator[RawBatch]:
         for batch, share in zip(self._loader, shares, strict=True):

@@ -9,6 +9,7 @@ import torch
 from hawp_core.data.augmentation import REAL, SYNTHETIC
 from hawp_core.data.label_file import LabelFile
 from hawp_core.data.loader import Loader
+from hawp_core.data.mixture import Mixture
 from hawp_core.data.photographs.dataset import PhotographSet
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.errors import UserError
@@ -45,7 +46,7 @@ class Work:
 def make_trainer(
     settings: dict,
     section: str,
-    dataset: ShapeSet | PhotographSet,
+    dataset: ShapeSet | PhotographSet | Mixture,
     validation: ShapeSet,
     place: TrainingPlace,
     *,
@@ -129,3 +130,12 @@ def labelled_photographs(
     # The others find the cache that the main process makes.
     with distributed.main_first():
         return PhotographSet(folder, labels, size, flips, cache=cache)
+
+
+def with_shapes(photographs: PhotographSet, shapes: ShapeSet, share: float) -> Mixture:
+    """Photographs, all of them in every epoch, and so many shapes that these are `share` of it.
+
+    Raises:
+        UserError: images of different sides.
+    """
+    return Mixture([(photographs, len(photographs)), (shapes, round(len(photographs) * share / (1 - share)))])

@@ -142,7 +142,7 @@ def _done(recipe: Recipe) -> bool:
 def _images(train: Recipe, settings: dict, photographs: int) -> int:
     """Images that a training sees in all its epochs."""
     real = train.settings["train"].get("real")
-    once = photographs * real["flips"] if real else shape_images(settings)["train"]
+    once = round(photographs * real["flips"] / (1 - real.get("shapes", 0))) if real else shape_images(settings)["train"]
     return once * epochs(train)
 
 

@@ -1,7 +1,7 @@
 """Synthetic shapes: images of eight primitives with their exact wireframes (SuperPoint, arXiv 1712.07629, section 4.1).
 
-They come in two styles: `published`, which this module draws, and `photographic` (`photographic.py`), whose primitives
-are scenes.
+They come in three styles: `published`, which this module draws, `photographic` (`photographic.py`), whose primitives
+are scenes, and both in turn.
 
 Every published image is drawn on a canvas larger than the network's input, blurred and resized. Coordinates stay floats
 from the drawn geometry to the label. A line is labelled if it is long enough inside the image and can be seen there in
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hawp_core.data.label_file import write_labels
-from hawp_core.data.shapes.primitives import PRIMITIVES, PUBLISHED, STYLES, WITHOUT_LINES
+from hawp_core.data.shapes.primitives import PRIMITIVES, PUBLISHED, SCENES, STYLES, WITHOUT_LINES
 from hawp_core.data.shapes.published import boards, figures
 from hawp_core.data.shapes.published.canvas import SEEN, UNSEEN, Drawn, background, seen_shares, soften
 from hawp_core.data.shapes.scenes import photographic
@@ -76,7 +76,7 @@ def draw(
         raise ValueError(f"no style {style!r} in {tuple(STYLES)}")
     if primitive not in STYLES[style] or split not in SPLITS:
         raise ValueError(f"no primitive {primitive!r} in {STYLES[style]}, or no split {split!r} in {tuple(SPLITS)}")
-    if style != PUBLISHED:
+    if primitive in SCENES:
         return photographic.draw(primitive, [seed, SPLITS[split], index], image_size, canvas)
     rng = np.random.default_rng([seed, SPLITS[split], PRIMITIVES.index(primitive), index])
     for _ in range(MAX_DRAWS):
@@ -115,7 +115,8 @@ def synthesize(
 ) -> None:
     """Write images `first` to `first + count` of a split, with their labels, as one label file.
 
-    The split's images take the style's primitives in turn: image g shows primitive g % 8, as that one's number g // 8. How a split is cut into files therefore changes no image.
+    The split's images take the style's primitives in turn: image g shows primitive g % 8 (of both styles: 16), as that
+    one's number g // 8. How a split is cut into files therefore changes no image.
 
     Args:
         path: the label file; it keeps the images too.

@@ -4,11 +4,11 @@
 PRIMITIVES = ("checkerboard", "lines", "polygon", "multiple_polygons", "star", "stripes", "cube", "gaussian_noise")
 SCENES = ("street", "front", "room", "boxes", "floor", "railing", "collage", "no_lines")
 WITHOUT_LINES = ("gaussian_noise", "no_lines")
-PUBLISHED, PHOTOGRAPHIC = "published", "photographic"
-# The primitives of each style, as many in one as in the other.
-STYLES = {PUBLISHED: PRIMITIVES, PHOTOGRAPHIC: SCENES}
+PUBLISHED, PHOTOGRAPHIC, MIXED = "published", "photographic", "mixed"
+# The primitives that the images of a style take in turn.
+STYLES = {PUBLISHED: PRIMITIVES, PHOTOGRAPHIC: SCENES, MIXED: PRIMITIVES + SCENES}
 
 
 def image_count(of_each: int) -> int:
-    """Images of a split that holds `of_each` of every primitive."""
+    """Images of a split that holds `of_each` of every primitive; of the style that has twice as many primitives, half of each."""
     return len(PRIMITIVES) * of_each
