@@ -6,6 +6,7 @@ same bits. Several processes (`distributed`) take their shares of the same batch
 rounding; a state of any number of processes carries on with any other.
 """
 
+import math
 import time
 from dataclasses import asdict, dataclass
 
@@ -36,6 +37,9 @@ from hawp_core.training.schedule import Schedule
 from hawp_core.training.step import TrainingStep, compile_parts, distribute
 
 LOG_STEPS = 20  # steps between two lines of metrics
+# Images learned from between two validations, for each image that a validation looks at: on few photographs an epoch
+# takes less time than looking at the shapes.
+LEARNED_FOR_EACH_VALIDATED = 16
 
 
 @dataclass
@@ -146,7 +150,8 @@ class Trainer:
                         raise interruption(stopped_by, f"step {self.at.step} of {self.steps} is saved")
                 self.at.epoch += 1
                 self.at.batch = 0
-                last = self._validate()
+                if self.at.epoch % self._epochs_between_validations == 0 or self.at.epoch == self.schedule.epochs:
+                    last = self._validate()
         distributed.on_main(
             lambda: save_checkpoint(self.place.kept_model, self.result, epoch=self.schedule.epochs, recipe=self.recipe)
         )
@@ -156,6 +161,11 @@ class Trainer:
     def steps(self) -> int:
         """Steps of the whole training."""
         return self.schedule.epochs * self.data.batches_per_epoch
+
+    @property
+    def _epochs_between_validations(self) -> int:
+        learned = self.data.batches_per_epoch * self.schedule.batch_size
+        return math.ceil(LEARNED_FOR_EACH_VALIDATED * len(self.validation) / learned)
 
     def _progress_bar(self) -> tqdm:
         if not distributed.is_main():
