@@ -197,7 +197,7 @@ def test_the_loss_curve_is_that_of_one_process(reports):
     curves = [[row.loss for row in rows if isinstance(row, StepRow)] for rows in (one, two)]
     assert len(curves[0]) == 4
     assert curves[1] == pytest.approx(curves[0], rel=5e-3)
-    assert [row.epoch for row in two if isinstance(row, ValidationRow)] == [0, 1, 2]
+    assert [row.epoch for row in two if isinstance(row, ValidationRow)] == [0, 2]
     models = [load_checkpoint(folder / ".model.pth")[0].state_dict() for folder in reports]
     assert models[0].keys() == models[1].keys()
 
@@ -259,7 +259,7 @@ def test_two_are_killed_and_one_carries_on(shapes, capsys, monkeypatch, whom, nu
     assert cli.main(command(shapes, name)) == 0
     assert "carrying on after step" in capsys.readouterr().err
     rows = read_metrics(folder / "metrics.jsonl")
-    assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 1, 2, 3, 4]
+    assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 4]
     assert rows[-1].step == 16
     assert list(folder.glob("model-00004.pth"))
 

@@ -12,6 +12,7 @@ import yaml
 from places import TINY
 
 from hawp_core.model.checkpoint import load_checkpoint
+from hawp_core.training import trainer
 from hawp_core.training.metrics import StepRow, ValidationRow, read_metrics, to_line
 from hawp_core.training.schedule import Schedule
 from hawp_core.training.trainer import Trainer
@@ -41,7 +42,7 @@ def test_a_training_leaves_a_model_its_metrics_and_its_lineage(hawp, shapes):
     code, printed, folder = train(hawp, shapes, "a-round0")
     assert code == 0, printed
     rows = read_metrics(folder / "metrics.jsonl")
-    assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 1, 2]
+    assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 2]
     assert [row.step for row in rows if isinstance(row, StepRow)] == [4, 8]
     assert "".join(map(to_line, rows)) == (folder / "metrics.jsonl").read_text()
     assert list((folder / "tensorboard").iterdir())
@@ -119,6 +120,15 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_images(hawp, shapes, monk
     assert "train/" in printed
     assert "Traceback" not in printed
     assert not list(folder.glob("model-*.pth"))
+
+
+def test_validations_wait_for_so_much_to_be_learned_and_one_ends_it(hawp, shapes, monkeypatch):
+    # 16 images an epoch, 8 that a validation looks at.
+    monkeypatch.setattr(trainer, "LEARNED_FOR_EACH_VALIDATED", 3)
+    code, printed, folder = train(hawp, shapes, "seldom", "--epochs", "5")
+    assert code == 0, printed
+    rows = read_metrics(folder / "metrics.jsonl")
+    assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 2, 4, 5]
 
 
 def test_a_state_of_another_training_is_refused(hawp, shapes, monkeypatch):
@@ -254,7 +264,7 @@ def test_a_compiled_training_carries_on_where_it_was_stopped(hawp, shapes, monke
     code, printed, cut = train(hawp, shapes, "cut", "--compile")
     assert code == 0 and "carrying on after step 3" in printed, printed
     rows = read_metrics(cut / "metrics.jsonl")
-    assert [row.step for row in rows if isinstance(row, ValidationRow)] == [0, 4, 8]
+    assert [row.step for row in rows if isinstance(row, ValidationRow)] == [0, 8]
     assert all(math.isfinite(row.loss) for row in rows if isinstance(row, StepRow))
 
 
