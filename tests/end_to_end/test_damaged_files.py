@@ -26,11 +26,11 @@ from places import TINY
 
 from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config
 from hawp_core.data.label_file import LabelFile, write_labels
+from hawp_core.data.own_labels.wireframe_json import read_annotations
 from hawp_core.data.photographs.dataset import cache_faults
 from hawp_core.data.photographs.folder import Rejected
 from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest
 from hawp_core.errors import UserError
-from hawp_core.evaluation.annotations import read_annotations
 from hawp_core.evaluation.results import Evaluation
 from hawp_core.evaluation.wording import as_text, headline
 from hawp_core.geometry.wireframe import Wireframe

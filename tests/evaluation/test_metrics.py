@@ -19,9 +19,9 @@ from places import STORED
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from hawp_core.data.own_labels.wireframe_json import read_annotations
 from hawp_core.errors import UserError
 from hawp_core.evaluation import repeatability
-from hawp_core.evaluation.annotations import read_annotations
 from hawp_core.evaluation.heatmap_ap import _draw, _pair, heatmap_ap
 from hawp_core.evaluation.lsd import lsd
 from hawp_core.evaluation.precision_recall import PrecisionRecall

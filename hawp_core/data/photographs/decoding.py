@@ -33,6 +33,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SWAPPING = (5, 6, 7, 8)  # those that make a wide photograph a high one
 
 
 class Unreadable(UserError):
@@ -76,6 +77,41 @@ def read_gray(path: Path | str, *, size: int | None = None) -> tuple[np.ndarray,
     return (gray if size is None else to_square(gray, size)), (width, height)
 
 
+def read_size(path: Path | str) -> tuple[tuple[int, int], int]:
+    """Width and height of a photograph, upright, in pixels, and its EXIF orientation; the pixels are not decoded.
+
+    Raises:
+        Unreadable: as `read_gray`, as far as the beginning of the file tells.
+    """
+    path = Path(path)
+    try:
+        size, orientation = _stored_size(path)
+    except Unreadable:
+        raise
+    except Exception as error:  # see _decoded
+        raise Unreadable(path, f"it cannot be decoded: {first_line(error)}") from error
+    _check_sides(path, *size)
+    return (size[::-1] if orientation in _SWAPPING else size), orientation
+
+
+def _stored_size(path: Path) -> tuple[tuple[int, int], int]:
+    try:
+        with Image.open(path, formats=_PILLOW_FORMATS) as image:
+            return image.size, _orientation(image)
+    except UnidentifiedImageError:
+        from tifffile import TiffFile
+
+        with TiffFile(path) as file:
+            page = file.pages.first
+            return (page.imagewidth, page.imagelength), int(page.tags.valueof("Orientation", 1))
+
+
+def _orientation(image: Image.Image) -> int:
+    with contextlib.suppress(Exception):  # a photograph with damaged EXIF is still a photograph
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
+
+
 def _decoded(path: Path) -> np.ndarray:
     """(H, W) uint8, upright."""
     try:
@@ -116,9 +152,7 @@ def _read_pillow(path: Path) -> tuple[np.ndarray, int]:
     with image:
         _check_sides(path, *image.size)
         image.load()
-        orientation = 1
-        with contextlib.suppress(Exception):  # a photograph with damaged EXIF is still a photograph
-            orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        orientation = _orientation(image)
         gray = _gray_of(image)
         # Of the kinds where 0 means white, Pillow turns round those of 8 bits only.
         wide_inverted = image.mode[0] in "IF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO

@@ -1,20 +1,20 @@
-"""Labelled photographs in the layouts of the Wireframe and York Urban sets."""
+"""The JSON layout of L-CNN and HAWP (Wireframe, York Urban): one list of images."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from hawp_core.data.own_labels.drawn import Drawn
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.runtime.files import LARGEST_JSON, parse_json, read_limited
 
 
 def read_annotations(path: Path | str, *, origin: float = 0.0) -> list[tuple[str, Wireframe]]:
-    """Read labelled images in the JSON layout of L-CNN and HAWP (Wireframe, York Urban).
+    """Read labelled images as `drawn_in` does; every score is 1.
 
-    A list of objects with `filename`, `width`, `height`, and either `lines` (x1 y1 x2 y2 each) or `junctions` (x y
-    each) with `edges_positive` (junction indices); other keys are left alone. Junctions without a line, lines of zero
-    length and repeated lines are left out; every score is 1.
+    Junctions without a line, lines of zero length and repeated lines are left out.
 
     Args:
         origin: what the file calls the centre of the top-left pixel, in x and in y. York Urban's lines count from 1,
@@ -32,18 +32,33 @@ def read_annotations(path: Path | str, *, origin: float = 0.0) -> list[tuple[str
         raise UserError(f"{path} cannot be read ({error.strerror}): give an existing annotation file.") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}): give an annotation file as of HAWP or L-CNN.") from error
+    found = []
+    for drawn in drawn_in(path, entries):
+        assert drawn.size is not None
+        found.append((drawn.names[0], Wireframe.from_lines(drawn.lines - origin, *drawn.size)))
+    return found
+
+
+def drawn_in(path: Path | str, entries: object) -> list[Drawn]:
+    """The images of a file's content: a list of objects with `filename`, `width`, `height`, and either `lines` (x1 y1 x2 y2
+    each) or `junctions` (x y each) with `edges_positive` (junction indices); `scores` of the lines where there are some.
+    Other keys are left alone.
+
+    Raises:
+        UserError: it is not in this layout.
+    """
     if not isinstance(entries, list):
         raise UserError(f"{path} holds a {type(entries).__name__}, not a list of images: give an annotation file.")
-    return [_annotated(path, number, entry, origin) for number, entry in enumerate(entries)]
+    return [_drawn(path, number, entry) for number, entry in enumerate(entries)]
 
 
-def _annotated(path: Path | str, number: int, entry: object, origin: float) -> tuple[str, Wireframe]:
+def _drawn(path: Path | str, number: int, entry: object) -> Drawn:
     try:
         if not isinstance(entry, dict):
             raise TypeError(f"it is a {type(entry).__name__}, not an object")
         name, width, height = entry["filename"], int(entry["width"]), int(entry["height"])
-        if not isinstance(name, str) or min(width, height) < 1:
-            raise ValueError("filename, width or height is not one")
+        if not isinstance(name, str):
+            raise ValueError("filename is none")
         if "lines" in entry:
             lines = np.asarray(entry["lines"], np.float64).reshape(-1, 4)
         else:
@@ -52,12 +67,21 @@ def _annotated(path: Path | str, number: int, entry: object, origin: float) -> t
             if (edges < 0).any():
                 raise ValueError("an edge names a negative junction")
             lines = junctions[edges].reshape(-1, 4)
-        if not np.isfinite(lines).all():
-            raise ValueError("a coordinate is not a number")
+        return Drawn((name,), (width, height), lines, entry.get("scores", np.ones(len(lines))))
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(
             f"{path}: image {number} is not annotated as HAWP and L-CNN do ({reason}): give filename, width, height "
             "and lines, or junctions and edges_positive."
         ) from error
-    return name, Wireframe.from_lines(lines - origin, width, height)
+
+
+def content_of(labelled: Iterable[tuple[str, Wireframe]]) -> list[dict]:
+    """The content of a file that holds these images, as HAWP reads it for training; `scores` is ours."""
+    return [
+        {
+            "filename": name, "width": w.width, "height": w.height, "junctions": w.junctions.tolist(),
+            "edges_positive": w.edges.tolist(), "edges_negative": [], "scores": w.scores.tolist(),
+        }
+        for name, w in labelled
+    ]  # fmt: skip
