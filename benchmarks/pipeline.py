@@ -29,6 +29,7 @@ from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import read_yaml, write_text
+from hawp_core.runtime.setting_types import ModelSettings
 from hawp_core.training.metrics import StepRow, read_metrics
 from hawp_core.workflow import settings
 from hawp_core.workflow.cost import RATES_FILE, SIZES, read_rates
@@ -105,9 +106,9 @@ def main() -> None:
     args = options.parse_args()
     try:
         chosen = configuration(args)
-        network = settings.complete(chosen, args.config)["model"]
+        network = settings.complete(chosen, args.config).model
         rates = read_rates() if args.write_rates else []
-        computing = choose_compute(args, {"device": "auto", "precision": "auto", "threads": 0})
+        computing = choose_compute(args, settings.complete({}).compute)
         apply_compute(computing)
         device, precision = computing.device, computing.precision
     except UserError as error:
@@ -121,7 +122,7 @@ def main() -> None:
         if args.keep:
             shutil.copyfile(model, ROOT / args.keep)
     print(
-        f"{device_name(device)}, {str(precision).removeprefix('torch.')}, network {network['width']} wide, {network['image_size']} px"
+        f"{device_name(device)}, {str(precision).removeprefix('torch.')}, network {network.width} wide, {network.image_size} px"
     )
     print(
         tabulate(
@@ -182,9 +183,9 @@ def _label(args: argparse.Namespace, model: Path) -> list:
     ]
 
 
-def _write_rates(rates: list[dict], name: str, gpu: bool, precision, network: dict, rows: list[list]) -> None:
+def _write_rates(rates: list[dict], name: str, gpu: bool, precision, network: ModelSettings, rows: list[list]) -> None:
     train, export = (float(row[1]) for row in rows[1:])
-    sizes = {size: network[size] for size in SIZES}
+    sizes = {size: getattr(network, size) for size in SIZES}
     others = [row for row in rates if (row["device"], row["network"]) != (name, sizes)]
     row = {
         "device": name, "gpu": gpu, "measured": True, "network": sizes, "precision": str(precision).removeprefix("torch."),

@@ -17,7 +17,7 @@ from hawp_core.workflow.snakemake import (
 )
 
 RUN = Run(workflow, config, sys.argv[1:])
-SETTINGS, COMPUTE = RUN.settings, RUN.settings["compute"]
+SETTINGS, COMPUTE = RUN.settings, RUN.settings.compute
 
 
 wildcard_constraints:

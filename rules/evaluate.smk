@@ -18,10 +18,10 @@ rule evaluate:
     threads: RUN.cores
     resources:
         gpu=1,
-        mem_mb=COMPUTE["mem_mb"],
-        runtime=growing(COMPUTE["export_minutes"]),
+        mem_mb=COMPUTE.mem_mb,
+        runtime=growing(COMPUTE.export_minutes),
     params:
-        compute=f"--device {COMPUTE['device']}",
+        compute=f"--device {COMPUTE.device}",
         images=lambda wildcards: recipe_of("evaluate", wildcards.name, wildcards.key).places["folder"],
         truth=truth_options,
     message:

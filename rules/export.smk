@@ -18,13 +18,13 @@ rule export_shard:
     threads: RUN.cores
     resources:
         gpu=1,
-        mem_mb=COMPUTE["mem_mb"],
-        runtime=growing(COMPUTE["export_minutes"]),
+        mem_mb=COMPUTE.mem_mb,
+        runtime=growing(COMPUTE.export_minutes),
     params:
         options=export_options,
         images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
-        compute=f"--device {COMPUTE['device']} --precision {COMPUTE['precision']} --batch-size {COMPUTE['export_batch']}"
-        + (f" --memory-gb {COMPUTE['memory_gb']}" if COMPUTE["memory_gb"] else ""),
+        compute=f"--device {COMPUTE.device} --precision {COMPUTE.precision} --batch-size {COMPUTE.export_batch}"
+        + (f" --memory-gb {COMPUTE.memory_gb}" if COMPUTE.memory_gb else ""),
     message:
         "Labelling photographs with {wildcards.name}: shard {wildcards.shard} of {wildcards.of}"
     shell:
@@ -56,7 +56,7 @@ rule export:
     params:
         options=export_options,
         images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
-        share=SETTINGS["photographs"]["max_rejected"],
+        share=SETTINGS.photographs.max_rejected,
         shards=lambda wildcards, input: len(input.shards),
     message:
         "Gathering the labels of {wildcards.name} ({wildcards.key})"

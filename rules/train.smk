@@ -16,16 +16,16 @@ rule train:
         "logs/{name}/train-{key}-{epoch}.benchmark.tsv"
     conda:
         "../envs/hawp.yaml"
-    threads: RUN.cores * SETTINGS["train"]["gpus"]
+    threads: RUN.cores * SETTINGS.train.gpus
     resources:
-        gpu=SETTINGS["train"]["gpus"],
-        mem_mb=COMPUTE["mem_mb"] * SETTINGS["train"]["gpus"],
-        runtime=growing(COMPUTE["train_minutes"]),
+        gpu=SETTINGS.train.gpus,
+        mem_mb=COMPUTE.mem_mb * SETTINGS.train.gpus,
+        runtime=growing(COMPUTE.train_minutes),
     params:
         options=training_options,
-        compute=f"--gpus {SETTINGS['train']['gpus']} --device {COMPUTE['device']} --precision {COMPUTE['precision']} "
-        f"--num-workers {COMPUTE['workers']} --save-minutes {COMPUTE['save_minutes']}"
-        + " --compile" * COMPUTE["compile"],
+        compute=f"--gpus {SETTINGS.train.gpus} --device {COMPUTE.device} --precision {COMPUTE.precision} "
+        f"--num-workers {COMPUTE.workers} --save-minutes {COMPUTE.save_minutes}"
+        + " --compile" * COMPUTE.compile,
     message:
         "Training {wildcards.name} ({wildcards.key})"
     shell:

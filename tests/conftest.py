@@ -19,6 +19,7 @@ from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow import settings
 
 # PyTorch's cache of compiled networks does not know of ATEN_CPU_CAPABILITY: a process that finds what another capability left
@@ -39,8 +40,8 @@ def threads_of_the_run():
 
 
 @pytest.fixture
-def tiny() -> dict:
-    """Complete settings of the smallest run."""
+def tiny() -> Settings:
+    """The settings of the smallest run."""
     return settings.load(TINY)
 
 

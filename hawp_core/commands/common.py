@@ -12,9 +12,10 @@ import yaml
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import model_name
 from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
-from hawp_core.workflow.settings import PRESET_FOLDER, complete, find_configuration, schema
+from hawp_core.workflow.settings import PRESET_FOLDER, Nested, complete, find_configuration, schema
 
 # Text, so that argparse gives it to `find_configuration` as it does what a user types.
 DEFAULT_CONFIG = str(PRESET_FOLDER / "config.yaml")
@@ -42,7 +43,7 @@ def positive(kind: type, most: int = MOST) -> Callable[[str], float]:
 
 def setting(name: str) -> Callable[[str], float]:
     """An argument type: a number that the setting `name`, such as compute.threads, may have."""
-    rule: dict = schema()
+    rule = schema()
     for part in name.split("."):
         rule = rule["properties"][part]
     whole = rule["type"] == "integer"
@@ -176,7 +177,7 @@ def check_expected(recipe: Recipe, expected: str | None) -> None:
         )
 
 
-def load_settings(path: Path) -> tuple[dict, Recipe | None]:
+def load_settings(path: Path) -> tuple[Settings, Recipe | None]:
     """Settings from a configuration file, or from a recipe (whose missing sections take their defaults).
 
     Raises:
@@ -199,7 +200,7 @@ def add_run(parser: argparse.ArgumentParser, config: str = "the run's configurat
     parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="this many real rounds [from the config]")
 
 
-def named_run(args: argparse.Namespace) -> tuple[list[Path | dict], int | None]:
+def named_run(args: argparse.Namespace) -> tuple[list[Path | Nested], int | None]:
     """The configuration files and the settings laid over them, and the number of rounds or None, wherever on the line
     `rounds=N` stands.
 
@@ -211,7 +212,8 @@ def named_run(args: argparse.Namespace) -> tuple[list[Path | dict], int | None]:
         find_configuration(DEFAULT_CONFIG)
     ]
     words = [word for word in changes if word.startswith("rounds=")] + ([args.rounds] if args.rounds else [])
-    sources = files + [_setting(word) for word in changes if not word.startswith("rounds=")]
+    sources: list[Path | Nested] = [*files]
+    sources += [_setting(word) for word in changes if not word.startswith("rounds=")]
     if not words:
         return sources, None
     name, _, number = words[-1].partition("=")
@@ -223,7 +225,7 @@ def named_run(args: argparse.Namespace) -> tuple[list[Path | dict], int | None]:
     return sources, int(number)
 
 
-def _setting(word: str) -> dict:
+def _setting(word: str) -> Nested:
     """KEY=VALUE, the value in YAML."""
     name, _, value = word.partition("=")
     try:

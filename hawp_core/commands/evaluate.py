@@ -9,7 +9,7 @@ from hawp_core.data.data_config import read_shapes
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name
 from hawp_core.workflow.recipe_builders import Origin, evaluate_recipe
-from hawp_core.workflow.settings import check, find_configuration
+from hawp_core.workflow.settings import changed, find_configuration
 
 HELP = "measure a model: structural AP, repeatability, beside OpenCV's LSD"
 DESCRIPTION = """Measure a model on held-out shapes (structural AP, junctions), on photographs without labels
@@ -92,38 +92,36 @@ def run(args: argparse.Namespace) -> None:
 
     began = time.monotonic()
     settings, _ = common.load_settings(args.config)
-    computing = choose_compute(args, settings["compute"])
+    computing = choose_compute(args, settings.compute)
     apply_compute(computing)
     device = computing.device
-    chosen = settings["evaluate"]
-    for name, option in OPTIONS.items():
-        if (value := getattr(args, option)) is not None:
-            chosen[name] = value
+    given = {name: getattr(args, option) for name, option in OPTIONS.items() if getattr(args, option) is not None}
     if args.truth:
-        chosen["truth"] = str(args.truth)
-    check({"evaluate": chosen}, "the command line")
+        given["truth"] = str(args.truth)
+    settings = changed(settings, {"evaluate": given}, "the command line")
+    chosen = settings.evaluate
     model = common.find_model(args)
     network, info = load_checkpoint(model, device)
-    folder = args.images or settings["photographs"]["folder"]
+    folder = args.images or settings.photographs.folder
     manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
     origin = Origin.of(info, model)
     shapes_file = None if args.no_shapes else args.shapes or (Path(origin.shapes) if origin.shapes else None)
     shapes = read_shapes(shapes_file) if shapes_file else None
 
-    truth = chosen["truth"] and read_annotations(chosen["truth"])
+    truth = read_annotations(chosen.truth) if chosen.truth else None
     recipe = evaluate_recipe(settings, origin, manifest.key, shapes.key if shapes else None, {})
     common.check_expected(recipe, args.expect)
 
     # By hand the labelled photographs are as a rule those of --images; a configuration names a set of its own.
     truth_folder = args.truth_images or (folder if args.truth else recipe.places.get("truth_images", folder))
     about = conditions(chosen, network)
-    names = choose(manifest, chosen["photographs"])
+    names = choose(manifest, chosen.photographs)
     found = Evaluation(
         model=str(model),
         photographs=folder,
         epoch=origin.epoch,
         shapes=measure_on_shapes(network, ShapeSet(shapes.validation)) if shapes else None,
-        repeatability=measure_repeatability(network, folder, names, about, settings["seed"]) if names else {},
+        repeatability=measure_repeatability(network, folder, names, about, settings.seed) if names else {},
         labelled=measure_on_labelled(network, truth_folder, truth, about) if truth else {},
         conditions=about,
     )

@@ -13,10 +13,11 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import work_folder
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, label_file, label_shard, label_shards, manifest_file
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.recipe_builders import Origin, export_recipe
-from hawp_core.workflow.settings import complete, find_configuration
+from hawp_core.workflow.settings import changed, check_together, find_configuration
 from hawp_core.workflow.sharding import shard_range
 
 if TYPE_CHECKING:
@@ -91,16 +92,15 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.runtime.signals import stop_on_signal
 
     settings, _ = common.load_settings(args.datacfg)
-    if args.metarch:
-        settings["export"]["labels"] = ARCHITECTURES[args.metarch]
-    if args.min_score is not None:
-        settings["export"]["min_score"] = args.min_score
-    settings = complete(settings, "command line")
+    given = {"labels": ARCHITECTURES.get(args.metarch), "min_score": args.min_score}
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = changed(settings, {"export": given}, "command line")
+    check_together(settings, "command line")
     model = common.find_model(args)
     network, info = load_checkpoint(model, "cpu")
     if args.modelcfg:
         _check_model(args.modelcfg, network, model)
-    folder = args.images or settings["photographs"]["folder"]
+    folder = args.images or settings.photographs.folder
     manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
     recipe = export_recipe(settings, Origin.of(info, model), manifest.key, {"model": str(model)})
     common.check_expected(recipe, args.expect)
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
 def _check_model(path: Path, network: "WireframeNetwork", model: Path) -> None:
     from hawp_core.model.architecture import Architecture
 
-    wanted = Architecture.from_dict(common.load_settings(path)[0]["model"]).to_dict()
+    wanted = Architecture.from_dict(asdict(common.load_settings(path)[0].model)).to_dict()
     for name, value in network.architecture.to_dict().items():
         if wanted[name] != value:
             raise UserError(
@@ -134,7 +134,7 @@ def _check_model(path: Path, network: "WireframeNetwork", model: Path) -> None:
 
 def _label(
     args: argparse.Namespace,
-    settings: dict,
+    settings: Settings,
     network: "WireframeNetwork",
     manifest: "Manifest",
     recipe: Recipe,
@@ -149,10 +149,10 @@ def _label(
     from hawp_core.model.folding import fold_batch_norm
     from hawp_core.runtime.progress import log
 
-    computing = choose_compute(args, settings["compute"])
+    computing = choose_compute(args, settings.compute)
     apply_compute(computing)
     device, precision = computing.device, computing.precision
-    memory = args.memory_gb or settings["compute"]["memory_gb"]
+    memory = args.memory_gb or settings.compute.memory_gb
     path = label_shard(recipe, shard, of)
     if path.is_file():
         log.info("%s is there: nothing to do", path)
@@ -160,8 +160,8 @@ def _label(
     wanted = shard_range(len(manifest.entries), shard, of)
     labeller = Labeller(
         fold_batch_norm(network, precision).to(device),
-        Adaptation(**settings["export"]),
-        batch=args.batch_size or settings["compute"]["export_batch"],
+        Adaptation(**asdict(settings.export)),
+        batch=args.batch_size or settings.compute.export_batch,
         precision=precision,
         memory=memory * 1e9 or None,
     )
@@ -171,7 +171,7 @@ def _label(
         manifest,
         wanted,
         key=recipe.key,
-        seed=settings["seed"],
+        seed=settings.seed,
         threads=computing.threads,
         device=f"{device_name(device)} ({str(precision).removeprefix('torch.')})",
         stop=stop,
@@ -185,7 +185,7 @@ def _label(
 
 
 def _gather(
-    args: argparse.Namespace, settings: dict, manifest: "Manifest", recipe: Recipe, model: Path, folder: str
+    args: argparse.Namespace, settings: Settings, manifest: "Manifest", recipe: Recipe, model: Path, folder: str
 ) -> None:
     """Join the shards, which stay; what is needed to continue them goes."""
     from hawp_core.labelling.shards import gather_shards, rejected_list
@@ -197,8 +197,8 @@ def _gather(
         label_file(recipe.name, recipe.key, recipe.places["epoch"], suffix) for suffix in (".h5", ".yaml", ".log")
     )
     parts = label_shards(recipe, args.gather or 1)
-    about = {"model": recipe.inputs["model"], "epoch": recipe.places["epoch"], "photographs": manifest.key}
-    share = settings["photographs"]["max_rejected"] if args.max_rejected is None else args.max_rejected
+    about = {"model": recipe.consumed("model"), "epoch": recipe.places["epoch"], "photographs": manifest.key}
+    share = settings.photographs.max_rejected if args.max_rejected is None else args.max_rejected
     # The next training compares the photographs with what they were now.
     if not (listing := manifest_file(manifest.key)).is_file():
         manifest.write(listing)

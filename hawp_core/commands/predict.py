@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
 
     selection = select(args.images)
     planned = outputs(selection, args.saveto, args.ext)
-    computing = choose_compute(args, complete({})["compute"])
+    computing = choose_compute(args, complete({}).compute)
     apply_compute(computing)
     named = args.ckpt or args.workdir
     model = load(common.find_model(args) if named else SHIPPED, device=str(computing.device), threshold=args.threshold)

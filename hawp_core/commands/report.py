@@ -11,7 +11,7 @@ from hawp_core.runtime.files import read_yaml
 from hawp_core.workflow.chain import report_recipe
 from hawp_core.workflow.paths import report_folder
 from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
-from hawp_core.workflow.settings import merged_settings
+from hawp_core.workflow.settings import Nested, merged_settings
 
 HELP = "print the table of rounds and draw the figures of the report"
 DESCRIPTION = """Print the round-over-round table of a run and draw its figures: the chain of rounds, losses, validations,
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         log.info("figures, tables:  %s", folder)
 
 
-def _recipe(sources: list[Path | dict]) -> Recipe | None:
+def _recipe(sources: list[Path | Nested]) -> Recipe | None:
     """The report's recipe, where --config gives one; None where it gives a configuration."""
     first = sources[0]
     if isinstance(first, dict) or read_yaml(first).get("format") != RECIPE_FORMAT:

@@ -4,7 +4,7 @@ import argparse
 
 import yaml
 
-from hawp_core.workflow.settings import find_configuration, load, table
+from hawp_core.workflow.settings import find_configuration, load, table, to_dict
 
 HELP = "list every setting with its meaning, or check a configuration"
 DESCRIPTION = (
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     if args.config:
-        print(yaml.safe_dump(load(args.config), sort_keys=False), end="")
+        print(yaml.safe_dump(to_dict(load(args.config)), sort_keys=False), end="")
         return
     rows = table()
     width = max(len(name) for name, _, _ in rows)

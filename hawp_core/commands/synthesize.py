@@ -8,6 +8,7 @@ from hawp_core.commands import common
 from hawp_core.data.data_config import ShapeData
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import write_text
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import shape_config, shape_shard, shape_shards
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.recipe_builders import shape_images, synthesize_recipe
@@ -61,16 +62,16 @@ def run(args: argparse.Namespace) -> None:
         _write_config(recipe, settings, drawn, time.monotonic() - began)
 
 
-def _preview(path: Path, settings: dict) -> None:
+def _preview(path: Path, settings: Settings) -> None:
     from hawp_core.report.drawing import save_png
     from hawp_core.report.shape_sheet import preview_shapes
     from hawp_core.runtime.progress import log
 
-    save_png(path, preview_shapes(settings["seed"], settings["model"]["image_size"], 3, settings["shapes"]["style"]))
+    save_png(path, preview_shapes(settings.seed, settings.model.image_size, 3, settings.shapes.style))
     log.info("wrote %s", path)
 
 
-def _draw(recipe: Recipe, settings: dict, split: str, shard: int, of: int) -> int:
+def _draw(recipe: Recipe, settings: Settings, split: str, shard: int, of: int) -> int:
     from hawp_core.data.shapes.drawing import synthesize
     from hawp_core.runtime.progress import bar
 
@@ -81,19 +82,19 @@ def _draw(recipe: Recipe, settings: dict, split: str, shard: int, of: int) -> in
     with bar(f"draw {split} {shard + 1}/{of}", len(images), "image") as shown:
         synthesize(
             path,
-            seed=settings["seed"],
+            seed=settings.seed,
             split=SPLITS[split],
             first=images.start,
             count=len(images),
-            image_size=settings["model"]["image_size"],
-            canvas=tuple(settings["shapes"]["canvas"]),
-            style=settings["shapes"]["style"],
+            image_size=settings.model.image_size,
+            canvas=settings.shapes.canvas,
+            style=settings.shapes.style,
             progress=shown.update,
         )
     return len(images)
 
 
-def _write_config(recipe: Recipe, settings: dict, drawn: int, seconds: float) -> None:
+def _write_config(recipe: Recipe, settings: Settings, drawn: int, seconds: float) -> None:
     """The data config, once every shard is there."""
     from hawp_core.runtime.progress import log
 

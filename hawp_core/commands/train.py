@@ -16,11 +16,12 @@ from hawp_core.model.shipped import SHIPPED, SHIPPED_NAME
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import replacing, write_text
+from hawp_core.runtime.setting_types import Section, Settings
 from hawp_core.training import launch
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file, photograph_cache, trained_model
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.recipe_builders import Origin, train_recipe
-from hawp_core.workflow.settings import complete, find_configuration
+from hawp_core.workflow.settings import Nested, changed, check_together, find_configuration
 
 if TYPE_CHECKING:
     from hawp_core.data.label_file import LabelFile
@@ -105,16 +106,18 @@ def run(args: argparse.Namespace) -> None:
     require("tensorboard")
     settings, planned = common.load_settings(args.modelcfg)
     data = read_data_config(args.datacfg)
-    section = "synthetic" if isinstance(data, ShapeData) else "real"
-    _override(settings, section, args)
-    settings = complete(settings, "command line")
+    section: Section = "synthetic" if isinstance(data, ShapeData) else "real"
+    if section == "synthetic" and args.pretrained is None and settings.train.synthetic.start == "shipped":
+        args.pretrained = SHIPPED
+    settings = changed(settings, _given(args, settings, section), "command line")
+    check_together(settings, "command line")
     name = args.name or (planned and planned.name)
     if not name:
         raise UserError("--name is missing: name the experiment, such as --name hawpv3-round0.")
     recipe = _recipe(settings, section, data, name, args)
     common.check_expected(recipe, args.expect)
-    gpus = args.gpus or settings["train"]["gpus"]
-    device = args.device or settings["compute"]["device"]
+    gpus = args.gpus or settings.train.gpus
+    device = args.device or settings.compute.device
     if gpus > 1 and ":" in device:
         raise UserError(
             f"--device {device} names one GPU, and --gpus {gpus} asks for several: use --device cuda, and choose them with "
@@ -126,30 +129,25 @@ def run(args: argparse.Namespace) -> None:
         _train(args, settings, section, data, recipe)
 
 
-def _override(settings: dict, section: str, args: argparse.Namespace) -> None:
-    stage = settings["train"][section]
-    for option in ("base_lr", "epochs", "batch_size", "steps", "gamma"):
-        value = getattr(args, option)
-        if value is not None:
-            stage[option] = value
-    if args.seed is not None:
-        settings["seed"] = args.seed
-    if section == "synthetic":
-        if args.pretrained == SHIPPED:
-            stage["start"] = SHIPPED_NAME
-        elif args.pretrained is not None:
-            stage["start"] = "scratch"
-        elif stage["start"] == SHIPPED_NAME:
-            args.pretrained = SHIPPED
-    else:
-        if args.pretrained is not None:
-            stage["start"] = "previous"
-        elif stage["start"] == "previous":
-            raise UserError("this recipe starts from the previous round's model: give it with --pretrained FILE.")
+def _given(args: argparse.Namespace, settings: Settings, section: Section) -> Nested:
+    """The settings that the command line changes.
+
+    Raises:
+        UserError: the model to begin from is not given.
+    """
+    names = ("base_lr", "epochs", "batch_size", "steps", "gamma")
+    stage = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.pretrained is not None:
+        shipped = "shipped" if args.pretrained == SHIPPED else "scratch"
+        stage["start"] = "previous" if section == "real" else shipped
+    elif section == "real" and settings.train.real.start == "previous":
+        raise UserError("this recipe starts from the previous round's model: give it with --pretrained FILE.")
+    given: Nested = {"train": {section: stage}}
+    return given if args.seed is None else given | {"seed": args.seed}
 
 
 def _recipe(
-    settings: dict, section: str, data: ShapeData | PhotographData, name: str, args: argparse.Namespace
+    settings: Settings, section: Section, data: ShapeData | PhotographData, name: str, args: argparse.Namespace
 ) -> Recipe:
     shapes = read_validation_shapes(args.datacfg, data).key
     places = {
@@ -168,7 +166,7 @@ def _origin(model: Path) -> Origin:
 
 
 def _train(
-    args: argparse.Namespace, settings: dict, section: str, data: ShapeData | PhotographData, recipe: Recipe
+    args: argparse.Namespace, settings: Settings, section: Section, data: ShapeData | PhotographData, recipe: Recipe
 ) -> None:
     """Train unless the model is there, and let it appear under its name when all that belongs to it is written."""
     from hawp_core.data.mixture import Mixture
@@ -180,16 +178,16 @@ def _train(
     from hawp_core.training.place import TrainingPlace
     from hawp_core.workflow.record import record_file, write_record
 
-    compute = settings["compute"]
+    compute = settings.compute
     computing = choose_compute(args, compute)
     apply_compute(computing)
     device, precision = computing.device, computing.precision
     work = Work(
         device,
         precision,
-        workers=compute["workers"] if args.num_workers is None else args.num_workers,
-        save_seconds=60 * (args.save_minutes or compute["save_minutes"]),
-        compiled=args.compile or compute["compile"],
+        workers=compute.workers if args.num_workers is None else args.num_workers,
+        save_seconds=60 * (args.save_minutes or compute.save_minutes),
+        compiled=args.compile or compute.compile,
     )
     place = TrainingPlace(trained_model(recipe), recipe.key)
     model, kept = place.model, place.kept_model
@@ -228,7 +226,7 @@ def _train(
 
 
 def _dataset(
-    args: argparse.Namespace, settings: dict, data: ShapeData | PhotographData
+    args: argparse.Namespace, settings: Settings, data: ShapeData | PhotographData
 ) -> tuple["ShapeSet | PhotographSet | Mixture", "ShapeSet"]:
     """What is learned from, and the shapes that the model is validated on."""
     from hawp_core.data.photographs.labelled import check_labelled
@@ -238,7 +236,7 @@ def _dataset(
     validation = ShapeSet(read_validation_shapes(args.datacfg, data).validation)
     if isinstance(data, ShapeData):
         return ShapeSet(data.train), validation
-    size, flips = settings["model"]["image_size"], settings["train"]["real"]["flips"]
+    size, flips = settings.model.image_size, settings.train.real.flips
     cache = photograph_cache(data.photographs, size)
 
     def check(labels: "LabelFile") -> None:
@@ -246,7 +244,7 @@ def _dataset(
         check_labelled(data.folder, labels.names, data.photographs, listing, FINGERPRINT_CACHE, args.datacfg)
 
     photographs = labelled_photographs(data.labels, data.key, data.folder, size, flips, cache, check)
-    share = settings["train"]["real"]["shapes"]
+    share = settings.train.real.shapes
     if not share:
         return photographs, validation
     return with_shapes(photographs, ShapeSet(read_validation_shapes(args.datacfg, data).train), share), validation

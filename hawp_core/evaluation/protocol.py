@@ -35,6 +35,7 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.detection import Detection, detect
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import bar
+from hawp_core.runtime.setting_types import EvaluateSettings
 
 SAP_THRESHOLDS = (5, 10, 15)  # squared pixels of the 128-pixel grid (L-CNN)
 LEAST_SCORE = 0.05  # lines below it change the area under a precision-recall curve by nothing that shows
@@ -107,21 +108,21 @@ def pair_homography(name: str, width: int, height: int, seed: int, rotation: flo
     return sample_homography(rng, width, height, artifacts=True, max_angle=math.radians(rotation), **PAIR_VIEW)
 
 
-def conditions(chosen: dict, network: WireframeNetwork) -> Conditions:
+def conditions(chosen: EvaluateSettings, network: WireframeNetwork) -> Conditions:
     """What the section `evaluate` of the settings means for a network.
 
     Raises:
         UserError: the network cannot read squares of that size.
     """
     own = network.architecture
-    size = chosen["size"] or own.image_size
+    size = chosen.size or own.image_size
     if size % own.multiple:
         raise UserError(
             f"evaluate.size is {size}, which is no multiple of {own.multiple}, what this model's input must be: set it "
             f"to {round(size / own.multiple) * own.multiple or own.multiple}, or to 0, the model's own {own.image_size}."
         )
-    junctions = chosen["max_junctions"] or own.max_junctions
-    return Conditions(size, junctions, float(chosen["rotation"]), chosen["pairs"], float(chosen["min_score"]))
+    junctions = chosen.max_junctions or own.max_junctions
+    return Conditions(size, junctions, chosen.rotation, chosen.pairs, chosen.min_score)
 
 
 def under(network: WireframeNetwork, about: Conditions) -> WireframeNetwork:

@@ -66,7 +66,7 @@ def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> 
         axes = figure.add_subplot()
     axes.set(xlim=(0, 9.5), ylim=(-1.5 * count, 1.1))
     axes.set_axis_off()
-    images = " + ".join(map(str, shape_images(shapes.settings).values())) + " images"
+    images = " + ".join(map(str, shape_images(shapes.completed).values())) + " images"
     _box(axes, LEFT[1], 0.5, GREY, ["synthetic shapes", shapes.key, images])
     _arrow(axes, (LEFT[1] + 1.3, 0.06), (LEFT[1] + 1.3, -0.26))
     taken = {(step.stage, step.round): f", in {brief(step.seconds)}" for step in steps}

@@ -113,7 +113,7 @@ def finished(rounds: Sequence[Round]) -> list[Finished]:
 
 def side(train: Recipe) -> int:
     """Side of the network's square input, pixels: what 5 pixels are measured in."""
-    return train.settings["model"]["image_size"]
+    return train.completed.model.image_size
 
 
 def record_of(recipe: Recipe) -> Record | None:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.setting_types import ComputeSettings
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,7 @@ class Compute(NamedTuple):
     threads: int
 
 
-def choose_compute(args: argparse.Namespace, compute: dict) -> Compute:
+def choose_compute(args: argparse.Namespace, compute: ComputeSettings) -> Compute:
     """What the command line says, then the configuration, then what the machine has. Nothing is set yet.
 
     Raises:
@@ -36,7 +37,7 @@ def choose_compute(args: argparse.Namespace, compute: dict) -> Compute:
     """
     import torch
 
-    wanted = getattr(args, "device", None) or compute["device"]
+    wanted = getattr(args, "device", None) or compute.device
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {wanted} was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
@@ -45,7 +46,7 @@ def choose_compute(args: argparse.Namespace, compute: dict) -> Compute:
             f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
             "use --device cuda, or a lower number."
         )
-    precision = getattr(args, "precision", None) or compute["precision"]
+    precision = getattr(args, "precision", None) or compute.precision
     if precision == "auto":
         precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
     return Compute(device, getattr(torch, precision), threads(args, compute))
@@ -61,13 +62,13 @@ def apply_compute(chosen: Compute) -> None:
     torch.set_num_threads(chosen.threads)
 
 
-def threads(args: argparse.Namespace, compute: dict) -> int:
+def threads(args: argparse.Namespace, compute: ComputeSettings) -> int:
     """CPU threads chosen by the command line, then the configuration, then HAWP_THREADS, then what was granted.
 
     Raises:
         UserError: HAWP_THREADS is no number of threads.
     """
-    wanted = args.threads if getattr(args, "threads", None) is not None else compute["threads"]
+    wanted = args.threads if getattr(args, "threads", None) is not None else compute.threads
     return wanted or _threads_of_environment() or len(os.sched_getaffinity(0))
 
 

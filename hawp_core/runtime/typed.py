@@ -1,6 +1,7 @@
 """Values of a file of ours as the types that the program works with: checked once, where they are read."""
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Callable
@@ -16,7 +17,7 @@ T = TypeVar("T")
 def typed(kind: type[T], value: object) -> T:
     """A value of a JSON or YAML file as `kind`, a dataclass; fields that it does not know are left alone.
 
-    Fields may be dataclasses, dict[str, X], tuple[X, ...], tuple[X, Y], X | None, Path, object (anything) and plain types.
+    Fields may be dataclasses, dict[str, X], tuple[X, ...], tuple[X, Y], X | None, Literal, Path, object (anything) and plain types.
 
     Raises:
         ValueError: it is of another kind; the text names the place, such as 'shapes.sAP10 is null'.
@@ -30,11 +31,14 @@ def _typed(kind: object, value: object, place: str) -> object:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if kind is object:
         return value
-    if origin is types.UnionType:
+    if origin is typing.Literal:
+        if any(type(value) is type(each) and value == each for each in inner):
+            return value
+    elif origin is types.UnionType:
         return None if value is None else _typed(inner[0], value, place)
-    if origin is dict and isinstance(value, dict) and all(isinstance(name, str) for name in value):
+    elif origin is dict and isinstance(value, dict) and all(isinstance(name, str) for name in value):
         return {name: _typed(inner[1], each, f"{place}.{name}") for name, each in value.items()}
-    if origin is tuple and isinstance(value, list):
+    elif origin is tuple and isinstance(value, list):
         kinds = [inner[0]] * len(value) if inner[1] is Ellipsis else inner
         if len(kinds) == len(value):
             return tuple(_typed(k, each, f"{place}[{i}]") for i, (k, each) in enumerate(zip(kinds, value, strict=True)))
@@ -55,7 +59,7 @@ def _typed(kind: object, value: object, place: str) -> object:
 def _record(kind: object, value: object, place: str) -> object:
     if not isinstance(value, dict):
         raise ValueError(f"{place or 'it'} is {named(value)}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     fields = {}
     for each in dataclasses.fields(cast(type, kind)):
         inside = f"{place}.{each.name}".lstrip(".")
@@ -64,6 +68,11 @@ def _record(kind: object, value: object, place: str) -> object:
         elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
             raise ValueError(f"it lacks {inside}")
     return cast(Callable[..., object], kind)(**fields)
+
+
+@functools.cache
+def _hints(kind: object) -> dict[str, object]:
+    return typing.get_type_hints(kind)
 
 
 def named(value: object) -> str:

@@ -1,7 +1,7 @@
 """A trainer put together from settings: network, data, augmentation, schedule."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.setting_types import Section, Settings
 from hawp_core.runtime.signals import StopRequest
 from hawp_core.training import distributed
 from hawp_core.training.place import TrainingPlace
@@ -44,8 +45,8 @@ class Work:
 
 
 def make_trainer(
-    settings: dict,
-    section: str,
+    settings: Settings,
+    section: Section,
     dataset: ShapeSet | PhotographSet | Mixture,
     validation: ShapeSet,
     place: TrainingPlace,
@@ -58,15 +59,15 @@ def make_trainer(
     """The trainer of this process.
 
     Args:
-        settings: complete settings.
-        section: `synthetic` or `real`.
+        settings: of the run.
+        section: what is learned from.
         recipe: what the model's file will say of how it was made.
         start: a model to begin from; new weights where None.
 
     Raises:
         UserError: `start` cannot be read, or is of another architecture.
     """
-    architecture = Architecture.from_dict(settings["model"])
+    architecture, stage = Architecture.from_dict(asdict(settings.model)), settings.train.stage(section)
     schedule = Schedule.from_settings(settings, section)
     torch.manual_seed(schedule.seed)
     if start:
@@ -76,8 +77,8 @@ def make_trainer(
     loader = Loader(
         dataset,
         schedule.batch_size,
-        AUGMENTATIONS[settings["train"][section]["augment"]],
-        crop=settings["train"][section]["crop"],
+        AUGMENTATIONS[stage.augment],
+        crop=stage.crop,
         seed=schedule.seed,
         workers=work.workers,
         rank=distributed.rank(),

@@ -1,7 +1,9 @@
 """How long and how fast to train, from the settings."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from hawp_core.runtime.setting_types import Section, Settings
 
 LEAST_SHARE = 0.01  # of the learning rate, at the end of a cosine
 
@@ -25,13 +27,12 @@ class Schedule:
     candidates: int = 0
 
     @classmethod
-    def from_settings(cls, settings: dict, section: str) -> "Schedule":
-        """From complete settings; `section` is synthetic or real."""
-        train, stage = settings["train"], settings["train"][section]
+    def from_settings(cls, settings: Settings, section: Section) -> "Schedule":
+        """The schedule of one section of `train`."""
+        train, stage = settings.train, settings.train.stage(section)
         return cls(
-            stage["epochs"], stage["batch_size"], stage["base_lr"], tuple(stage["steps"]), stage["gamma"],
-            stage["decay"], stage["warmup"], train["weight_decay"], train["clip_norm"], train["average"],
-            train["losses"], settings["seed"], train["candidates"],
+            stage.epochs, stage.batch_size, stage.base_lr, stage.steps, stage.gamma, stage.decay, stage.warmup,
+            train.weight_decay, train.clip_norm, train.average, asdict(train.losses), settings.seed, train.candidates,
         )  # fmt: skip
 
     def rate(self, step: int, steps_per_epoch: int) -> float:

@@ -6,6 +6,7 @@ Like the recipes, it needs neither torch nor cv2, so that planning a run takes n
 from dataclasses import dataclass
 
 from hawp_core.model.shipped import SHIPPED_NAME
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import data_config, epochs, shape_config, trained_model
 from hawp_core.workflow.recipe import Recipe
 from hawp_core.workflow.recipe_builders import (
@@ -41,30 +42,32 @@ class Chain:
         return [self.shapes, *(recipe for r in self.rounds for recipe in (r.train, r.export, r.evaluate))]
 
 
-def plan(settings: dict, photographs: str, places: dict, rounds: int | None = None) -> Chain:
+def plan(settings: Settings, photographs: str, places: dict, rounds: int | None = None) -> Chain:
     """The chain of a run, known before anything of it exists.
 
     Args:
-        settings: complete settings.
+        settings: of the run.
         photographs: fingerprint of the photographs.
         places: where the photographs and their manifest lie, and the number of export shards.
         rounds: real rounds; the configured number where None.
     """
     shapes = synthesize_recipe(settings)
     done: list[Round] = []
-    for number in range((settings["rounds"] if rounds is None else rounds) + 1):
+    for number in range((settings.rounds if rounds is None else rounds) + 1):
         done.append(_round(settings, number, shapes, done[-1] if done else None, photographs, places))
     return Chain(shapes, done)
 
 
-def _round(settings: dict, number: int, shapes: Recipe, before: Round | None, photographs: str, places: dict) -> Round:
+def _round(
+    settings: Settings, number: int, shapes: Recipe, before: Round | None, photographs: str, places: dict
+) -> Round:
     """A round, which learns from the labels of the round before, or from the shapes."""
     data = before.export if before else shapes
     start, place = _start(settings, before)
     train = train_recipe(
         settings,
         "real" if before else "synthetic",
-        f"{settings['name']}-round{number}",
+        f"{settings.name}-round{number}",
         data=data.key,
         shapes=shapes.key,
         start=start,
@@ -85,14 +88,12 @@ def _round(settings: dict, number: int, shapes: Recipe, before: Round | None, ph
     )
 
 
-def _start(settings: dict, before: Round | None) -> tuple[str | None, str | None]:
+def _start(settings: Settings, before: Round | None) -> tuple[str | None, str | None]:
     """The key and the place of the model that a round begins from; None and None for new weights."""
-    section = settings["train"]["real" if before else "synthetic"]
-    if before and section["start"] == "previous":
-        return before.train.key, str(trained_model(before.train))
-    if section["start"] == SHIPPED_NAME:
-        return shipped_key(), SHIPPED_NAME
-    return None, None
+    if before:
+        goes_on = settings.train.real.start == "previous"
+        return (before.train.key, str(trained_model(before.train))) if goes_on else (None, None)
+    return (shipped_key(), SHIPPED_NAME) if settings.train.synthetic.start == "shipped" else (None, None)
 
 
 def report_recipe(chain: Chain, rounds: int) -> Recipe:

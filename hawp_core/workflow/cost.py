@@ -15,10 +15,11 @@ from tabulate import tabulate
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json
+from hawp_core.runtime.setting_types import ModelSettings, Settings
 from hawp_core.runtime.text import gigabytes
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import epochs
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe import Recipe, real_settings
 from hawp_core.workflow.recipe_builders import shape_images
 from hawp_core.workflow.status import state
 
@@ -96,9 +97,9 @@ class Estimate:
     network: dict
 
 
-def estimate(settings: dict, chain: Chain) -> Estimate:
+def estimate(settings: Settings, chain: Chain) -> Estimate:
     """What is left of `chain`; a step that is begun counts as not begun."""
-    side, photographs = settings["model"]["image_size"], chain.rounds[0].export.places["photographs"]
+    side, photographs = settings.model.image_size, chain.rounds[0].export.places["photographs"]
     rounds = len(chain.rounds)
     shapes = shape_images(settings)
     drawn = sum(shapes.values())
@@ -108,11 +109,11 @@ def estimate(settings: dict, chain: Chain) -> Estimate:
     exports = [each.export for each in chain.rounds if not _done(each.export)]
     evaluations = [each.evaluate for each in chain.rounds if not _done(each.evaluate)]
     trained = sum(_images(recipe, settings, photographs) for recipe in trainings)
-    views = 1 if settings["export"]["labels"] == "votes" else settings["export"]["views"] + 1
-    looked_at = min(settings["evaluate"]["photographs"], photographs) * (1 + settings["evaluate"]["pairs"])
+    views = 1 if settings.export.labels == "votes" else settings.export.views + 1
+    looked_at = min(settings.evaluate.photographs, photographs) * (1 + settings.evaluate.pairs)
     looked_at += shapes["validation"]
     shard_jobs = chain.rounds[0].export.places["shards"] + 1
-    weights = model_bytes(settings["model"])
+    weights = model_bytes(settings.model)
     learnt = any(each.train in trainings for each in chain.rounds[1:])
     stages = [
         Stage("synthesize", shape_jobs, shape_left * shape_jobs, f"{shape_left * drawn:,} shapes drawn",
@@ -124,14 +125,14 @@ def estimate(settings: dict, chain: Chain) -> Estimate:
         Stage("report", 1, int(bool(trainings or exports or evaluations)), "", 0),
     ]  # fmt: skip
     return Estimate(
-        title=f"{settings['name']}, rounds 0 to {rounds - 1}, {photographs:,} photographs",
+        title=f"{settings.name}, rounds 0 to {rounds - 1}, {photographs:,} photographs",
         stages=stages,
         trained=trained,
         views=len(exports) * photographs * views + len(evaluations) * looked_at,
         cache=learnt * photographs * side * side,
         temporary=bool(trainings) * STATE_COPIES * weights
         + bool(exports) * photographs * (LABEL_BYTES + JOURNAL_BYTES),
-        network={name: settings["model"][name] for name in SIZES},
+        network={name: getattr(settings.model, name) for name in SIZES},
     )
 
 
@@ -139,17 +140,17 @@ def _done(recipe: Recipe) -> bool:
     return state(recipe).word == "done"
 
 
-def _images(train: Recipe, settings: dict, photographs: int) -> int:
+def _images(train: Recipe, settings: Settings, photographs: int) -> int:
     """Images that a training sees in all its epochs."""
-    real = train.settings["train"].get("real")
-    once = round(photographs * real["flips"] / (1 - real.get("shapes", 0))) if real else shape_images(settings)["train"]
+    real = real_settings(train)
+    once = round(photographs * real.flips / (1 - real.shapes)) if real else shape_images(settings)["train"]
     return once * epochs(train)
 
 
-def model_bytes(model: dict) -> int:
+def model_bytes(model: ModelSettings) -> int:
     """Bytes of a model's file: the published network's exactly, others by the scaling of their larger layers."""
-    convolutions = CONVOLUTION_BYTES * (model["width"] / 256) ** 2 * model["stacks"] / 2
-    return round(convolutions + VERIFICATION_BYTES * model["verification_width"] / 1024)
+    convolutions = CONVOLUTION_BYTES * (model.width / 256) ** 2 * model.stacks / 2
+    return round(convolutions + VERIFICATION_BYTES * model.verification_width / 1024)
 
 
 def read_rates(path: Path = RATES_FILE) -> list[dict]:

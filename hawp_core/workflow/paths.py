@@ -79,7 +79,7 @@ def model_name(epoch: int) -> str:
 
 def epochs(train: Recipe) -> int:
     """Epochs of a training: the number in its model's name."""
-    return training_stage(train.settings)["epochs"]
+    return training_stage(train).epochs
 
 
 def trained_model(train: Recipe) -> Path:
@@ -89,7 +89,7 @@ def trained_model(train: Recipe) -> Path:
 
 def evaluation_file(evaluation: Recipe) -> Path:
     """The metrics of a round's model."""
-    return named_folder(MODELS, evaluation.name) / evaluation.inputs["model"] / evaluation_name(evaluation)
+    return named_folder(MODELS, evaluation.name) / evaluation.consumed("model") / evaluation_name(evaluation)
 
 
 def evaluation_name(evaluation: Recipe) -> str:

@@ -1,23 +1,24 @@
 """From settings to a written plan."""
 
 from hawp_core.data.photographs.manifest import fingerprint
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.chain import Chain, plan
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file
 from hawp_core.workflow.sharding import shard_count
 
 
-def plan_run(settings: dict, rounds: int | None = None, *, write: bool = False) -> Chain:
+def plan_run(settings: Settings, rounds: int | None = None, *, write: bool = False) -> Chain:
     """The chain of a run on the photographs that are there now.
 
     Args:
-        settings: complete settings.
+        settings: of the run.
         rounds: real rounds; the configured number where None.
         write: also write the list of photographs and every recipe, which is what jobs read.
 
     Raises:
         UserError: no photographs, or a recipe cannot be written.
     """
-    folder = settings["photographs"]["folder"]
+    folder = settings.photographs.folder
     manifest = fingerprint(folder, FINGERPRINT_CACHE)
     listing = manifest_file(manifest.key)
     if write and not listing.is_file():
@@ -26,7 +27,7 @@ def plan_run(settings: dict, rounds: int | None = None, *, write: bool = False) 
         "folder": folder,
         "manifest": str(listing),
         "photographs": len(manifest.entries),
-        "shards": shard_count(len(manifest.entries), settings["compute"]["shard_size"]),
+        "shards": shard_count(len(manifest.entries), settings.compute.shard_size),
     }
     chain = plan(settings, manifest.key, places, rounds)
     if write:

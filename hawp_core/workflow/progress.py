@@ -64,7 +64,7 @@ def progress(recipe: Recipe) -> Progress:
 
 
 def _shapes(recipe: Recipe) -> Progress:
-    images = shape_images(recipe.settings)
+    images = shape_images(recipe.completed)
     done = 0
     for split, files in shape_shards(recipe).items():
         for shard, file in enumerate(files):

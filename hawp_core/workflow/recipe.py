@@ -5,6 +5,7 @@ its key is the digest of those four. Where things lie, how many shards there are
 written beside them as `places`, outside the digest. Recipes are known before anything runs.
 """
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from pathlib import Path
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json, write_json
 from hawp_core.runtime.names import check_name, is_address, named_folder
+from hawp_core.runtime.setting_types import RealSettings, Settings, SyntheticSettings
 from hawp_core.runtime.text import shown
 from hawp_core.workflow.recipe_check import check_complete, check_places
+from hawp_core.workflow.settings import Nested, with_defaults
 
 RECIPE_FORMAT = "hawp-rounds recipe 1"
 
@@ -45,12 +48,6 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def training_stage(settings: dict) -> dict:
-    """The part of a training's settings that says how it goes: `train.real`, or `train.synthetic`."""
-    stages = settings["train"]
-    return stages["real"] if "real" in stages else stages["synthetic"]
-
-
 def recipe_file(stage: str, name: str, key: str) -> Path:
     """Where a recipe is written, relative to the working folder."""
     return named_folder(RECIPES, name) / f"{stage}-{key}.json"
@@ -70,8 +67,8 @@ class Recipe:
     """
 
     stage: str
-    settings: dict
-    inputs: dict
+    settings: Nested
+    inputs: dict[str, str | None]
     name: str
     places: dict = field(default_factory=dict)
     version: int = 0
@@ -86,10 +83,26 @@ class Recipe:
         if not self.version:
             object.__setattr__(self, "version", STAGE_VERSIONS[self.stage])
 
+    @functools.cached_property
+    def completed(self) -> Settings:
+        """The settings of the recipe as they are worked with; those that it does not name have their defaults."""
+        return with_defaults(self.settings)
+
     @property
-    def identity(self) -> dict:
+    def identity(self) -> Nested:
         """What the key is the digest of."""
         return {"stage": self.stage, "version": self.version, "settings": self.settings, "inputs": self.inputs}
+
+    def consumed(self, role: str) -> str:
+        """The key of what is consumed in a role that is never empty.
+
+        Raises:
+            UserError: it is empty all the same, as in a file that was written by hand.
+        """
+        key = self.inputs.get(role)
+        if key is None:
+            raise UserError(f"the recipe {self.file} lacks inputs.{role}: delete it and run the workflow again.")
+        return key
 
     @property
     def key(self) -> str:
@@ -115,6 +128,17 @@ class Recipe:
         if not self.file.is_file() or read_json(self.file) != record:
             write_json(self.file, record)
         return self.file
+
+
+def real_settings(train: Recipe) -> RealSettings | None:
+    """How a training on labelled photographs goes; None for one on shapes."""
+    stages = train.settings["train"]
+    return train.completed.train.real if isinstance(stages, dict) and "real" in stages else None
+
+
+def training_stage(train: Recipe) -> SyntheticSettings | RealSettings:
+    """The part of a training's settings that says how it goes: `train.real`, or `train.synthetic`."""
+    return real_settings(train) or train.completed.train.synthetic
 
 
 def read_recipe(path: Path | str, *, any_version: bool = False) -> Recipe:

@@ -1,6 +1,6 @@
 """One builder for the recipe of each stage, for the planned chain and for a command given by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hawp_core.data.shapes.primitives import image_count
@@ -8,13 +8,12 @@ from hawp_core.errors import UserError
 from hawp_core.model.shipped import SHIPPED
 from hawp_core.runtime.files import sha256
 from hawp_core.runtime.names import is_address
+from hawp_core.runtime.setting_types import Section, Settings
 from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import typed
 from hawp_core.workflow.recipe import ADDRESSED, KEY_LENGTH, SHAPES_NAME, Recipe
-from hawp_core.workflow.settings import without_later_defaults
+from hawp_core.workflow.settings import Nested, to_dict, without_later_defaults
 from hawp_core.workflow.sharding import shard_count
-
-SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -66,38 +65,43 @@ def shipped_key() -> str:
     return sha256(SHIPPED)[:KEY_LENGTH]
 
 
-def pick(settings: dict, *paths: str) -> dict:
-    """A copy of the part of nested `settings` that dotted `paths` name, in the same nesting, as it enters an address."""
-    picked: dict = {}
+def pick(settings: Settings, *paths: str) -> Nested:
+    """The part of the settings that dotted `paths` name, nested as in a file, as it enters an address."""
+    everything, picked = to_dict(settings), Nested()
     for path in paths:
-        *parents, last = path.split(".")
-        source, target = settings, picked
-        for parent in parents:
-            source, target = source[parent], target.setdefault(parent, {})
-        target[last] = source[last]
+        _copy(everything, picked, path.split("."))
     return without_later_defaults(picked)
 
 
-def shape_images(settings: dict) -> dict[str, int]:
+def _copy(source: Nested, target: Nested, path: list[str]) -> None:
+    name, *rest = path
+    inner, below = source[name], target.setdefault(name, {})
+    if rest and isinstance(inner, dict) and isinstance(below, dict):
+        _copy(inner, below, rest)
+    else:
+        target[name] = inner
+
+
+def shape_images(settings: Settings) -> dict[str, int]:
     """Split -> how many synthetic images it holds."""
-    return {split: image_count(settings["shapes"][split]) for split in SPLITS}
+    return {"train": image_count(settings.shapes.train), "validation": image_count(settings.shapes.validation)}
 
 
-def synthesize_recipe(settings: dict) -> Recipe:
+def synthesize_recipe(settings: Settings) -> Recipe:
     """The synthetic shapes."""
-    size = settings["compute"]["shape_shard_size"]
+    size = settings.compute.shape_shard_size
     counts = {split: shard_count(images, size) for split, images in shape_images(settings).items()}
     chosen = pick(settings, *ADDRESSED["synthesize"])
     return Recipe("synthesize", chosen, {}, SHAPES_NAME, {"shards": counts, "shard_size": size})
 
 
 def train_recipe(
-    settings: dict, section: str, name: str, *, data: str, shapes: str, start: str | None, places: dict
+    settings: Settings, section: Section, name: str, *, data: str, shapes: str, start: str | None, places: dict
 ) -> Recipe:
     """A training.
 
     Args:
-        section: `synthetic` or `real`, what it learns from.
+        section: what it learns from.
         name: of its round's folder.
         data, shapes, start: keys of what it learns from, is validated on, and begins from (None: new weights).
         places: where these lie.
@@ -106,22 +110,24 @@ def train_recipe(
     return Recipe("train", chosen, {"data": data, "shapes": shapes, "start": start}, name, places)
 
 
-def export_recipe(settings: dict, origin: Origin, photographs: str, places: dict) -> Recipe:
+def export_recipe(settings: Settings, origin: Origin, photographs: str, places: dict) -> Recipe:
     """The labelling of the photographs with this fingerprint by the model of `origin`."""
-    inputs = {"model": origin.key, "photographs": photographs}
+    inputs: dict[str, str | None] = {"model": origin.key, "photographs": photographs}
     places = {**places, "epoch": origin.epoch, "shapes": origin.shapes}
     return Recipe("export", pick(settings, *ADDRESSED["export"]), inputs, origin.name, places)
 
 
-def evaluate_recipe(settings: dict, origin: Origin, photographs: str, shapes: str | None, places: dict) -> Recipe:
+def evaluate_recipe(settings: Settings, origin: Origin, photographs: str, shapes: str | None, places: dict) -> Recipe:
     """The measurement of the model of `origin` on photographs, on the shapes with the key `shapes`, on labelled ones.
 
     Raises:
         UserError: the annotations that the settings name cannot be read.
     """
     inputs = {"model": origin.key, "photographs": photographs, "shapes": shapes}
-    chosen = pick(settings, *ADDRESSED["evaluate"])
-    truth, images = (chosen["evaluate"].pop(name, "") for name in ("truth", "truth_images"))
+    truth, images = settings.evaluate.truth, settings.evaluate.truth_images
+    # Their content enters the address, not their place.
+    unplaced = replace(settings, evaluate=replace(settings.evaluate, truth="", truth_images=""))
+    chosen = pick(unplaced, *ADDRESSED["evaluate"])
     if truth:
         try:
             inputs["truth"] = sha256(truth)

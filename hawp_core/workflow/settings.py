@@ -1,11 +1,12 @@
 """The settings of a run: one schema with described defaults, and one clear sentence for each mistake."""
 
 import contextlib
-import copy
+import dataclasses
 import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 import jsonschema
 import yaml
@@ -13,7 +14,27 @@ import yaml
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.runtime.text import shown
+from hawp_core.runtime.typed import typed
+
+Nested = dict[str, object]  # settings as a file has them: section -> setting -> plain value
+
+
+class Rule(TypedDict, total=False):
+    """What is used of the JSON schema of a setting, or of a section."""
+
+    type: str
+    description: str
+    properties: "dict[str, Rule]"
+    items: "Rule"
+    default: object
+    later: bool
+    enum: list[object]
+    pattern: str
+    minimum: float
+    maximum: float
+
 
 LONGEST_SENTENCE = 1000  # characters: what is wrong may be a value of any length
 
@@ -37,34 +58,35 @@ def find_configuration(path: Path | str) -> Path:
     return path
 
 
-def merged_settings(sources: list[Path | dict]) -> dict:
+def merged_settings(sources: list[Path | Nested]) -> Settings:
     """Settings from a configuration file and others laid over it, as Snakemake lays --configfile and --config.
 
     Raises:
         UserError: unreadable or not acceptable.
     """
-    merged: dict = {}
+    merged: Nested = {}
     for source in sources:
         merged = _laid_over(merged, source if isinstance(source, dict) else read_yaml(source))
     return complete(merged, next(s for s in reversed(sources) if not isinstance(s, dict)))
 
 
-def _laid_over(below: dict, above: dict) -> dict:
-    both = {
-        name: _laid_over(below[name], value) if isinstance(value, dict) and isinstance(below.get(name), dict) else value
-        for name, value in above.items()
-    }
-    return {**below, **both}
+def _laid_over(below: Nested, above: Nested) -> Nested:
+    both = dict(below)
+    for name, value in above.items():
+        under = below.get(name)
+        both[name] = _laid_over(under, value) if isinstance(value, dict) and isinstance(under, dict) else value
+    return both
 
 
 @functools.cache
-def schema() -> dict:
+def schema() -> Rule:
     """The JSON schema of a configuration; not to be changed."""
-    return yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+    rules: Rule = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return rules
 
 
-def complete(given: dict, source: Path | str = "the configuration") -> dict:
-    """`given` with every default filled in.
+def complete(given: Nested, source: Path | str = "the configuration") -> Settings:
+    """All settings: those of `given`, and the defaults of all others.
 
     Args:
         given: nested settings; sections may be missing.
@@ -75,9 +97,42 @@ def complete(given: dict, source: Path | str = "the configuration") -> dict:
     """
     given = _with_values(schema(), given)
     check(given, source)
-    settings = _with_defaults(schema(), given)
-    _check_together(settings, source, has_model="model" in given)
+    settings = _made(given, source)
+    check_together(settings, source, has_model="model" in given)
     return settings
+
+
+def _made(given: Nested, source: Path | str) -> Settings:
+    try:
+        return typed(Settings, _with_defaults(schema(), given))
+    except ValueError as error:  # the schema allows a whole number of any length
+        raise UserError(f"{source}: {error}, which is too large: correct it there.") from error
+
+
+def with_defaults(given: Nested) -> Settings:
+    """All settings: those of `given`, which are known to be acceptable, and the defaults of all others."""
+    return _made(given, "the settings")
+
+
+def changed(settings: Settings, changes: Nested, source: Path | str) -> Settings:
+    """The settings with others laid over them, which are acceptable one by one.
+
+    Raises:
+        UserError: one of the changes is not.
+    """
+    check(changes, source)
+    return _made(_laid_over(to_dict(settings), changes), source)
+
+
+def to_dict(settings: Settings) -> Nested:
+    """The settings as a file has them, in the schema's order."""
+    return {name: _plain(value) for name, value in dataclasses.asdict(settings).items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def check(given: object, source: Path | str) -> None:
@@ -93,15 +148,16 @@ def check(given: object, source: Path | str) -> None:
         raise UserError(said if len(said) < LONGEST_SENTENCE else f"{said[:LONGEST_SENTENCE]}...")
 
 
-def _with_values(rules: dict, given: dict) -> dict:
+def _with_values(rules: Rule, given: Nested) -> Nested:
     """`given` with text that stands for numbers, switches or lists as those; numbers that are not finite as text.
 
     YAML 1.1 takes 4e-4 for text, and Snakemake hands on what is nested in `--config` as text.
     """
-    return {name: _with_value(rules.get("properties", {}).get(name, {}), value) for name, value in given.items()}
+    inner = rules.get("properties", {})
+    return {name: _with_value(inner.get(name, {}), value) for name, value in given.items()}
 
 
-def _with_value(rules: dict, given: object) -> object:
+def _with_value(rules: Rule, given: object) -> object:
     if isinstance(given, dict):
         return _with_values(rules, given)
     if isinstance(given, list):
@@ -123,68 +179,82 @@ def _meant(text: str) -> object:
     return text
 
 
-def _with_defaults(rules: dict, given: dict) -> dict:
-    filled: dict = {}
+def _with_defaults(rules: Rule, given: Nested) -> Nested:
+    filled: Nested = {}
     for name, rule in rules["properties"].items():
-        if rule.get("type") == "object":
-            filled[name] = _with_defaults(rule, given.get(name, {}))
+        if "properties" in rule:
+            inner = given.get(name, {})
+            filled[name] = _with_defaults(rule, inner if isinstance(inner, dict) else {})
         else:
-            filled[name] = copy.deepcopy(given.get(name, rule["default"]))
-            # 1 and 1.0 are the same learning rate and must have the same digest.
-            if rule.get("type") == "number":
-                filled[name] = float(filled[name])
+            filled[name] = _in_type(rule, given.get(name, rule["default"]))
     return filled
 
 
-def without_later_defaults(settings: dict, rules: dict | None = None) -> dict:
+def _in_type(rule: Rule, value: object) -> object:
+    """An acceptable value as one of the rule's own type: 1 and 1.0 are the same number and must have the same digest."""
+    if "enum" in rule:
+        return next(each for each in rule["enum"] if each == value)
+    if isinstance(value, list):
+        return [_in_type(rule["items"], each) for each in value]
+    return int(value) if rule.get("type") == "integer" and isinstance(value, float) else value
+
+
+def without_later_defaults(settings: Nested, rules: Rule | None = None) -> Nested:
     """A copy of (part of) complete settings without those that the schema marks `later` and that have their default.
 
     A setting that came after the first version enters an address only where it changes something: what was made before
     it is found as it was.
     """
     rules = rules or schema()
-    kept: dict = {}
+    kept: Nested = {}
     for name, value in settings.items():
         rule = rules["properties"][name]
-        if rule.get("type") == "object":
+        if isinstance(value, dict):
             kept[name] = without_later_defaults(value, rule)
         elif not (rule.get("later") and value == rule["default"]):
-            kept[name] = copy.deepcopy(value)
+            kept[name] = value
     return kept
 
 
-def _check_together(settings: dict, source: Path | str, *, has_model: bool) -> None:
-    model = settings["model"]
-    multiple = 4 * 2 ** model["depth"]
-    if model["image_size"] % multiple:
+def check_together(settings: Settings, source: Path | str, *, has_model: bool = True) -> None:
+    """Make sure that settings go together.
+
+    Args:
+        has_model: whether the network's settings are the run's own. The recipe of a measurement has no section `model`: what
+            fits its network, the network says.
+
+    Raises:
+        UserError: two of them contradict each other.
+    """
+    model = settings.model
+    multiple = 4 * 2**model.depth
+    if model.image_size % multiple:
         raise UserError(
-            f"{source}: model.image_size is {model['image_size']}, which is no multiple of {multiple} (4 * 2^depth): "
-            f"set it to {round(model['image_size'] / multiple) * multiple or multiple}, or lower model.depth."
+            f"{source}: model.image_size is {model.image_size}, which is no multiple of {multiple} (4 * 2^depth): "
+            f"set it to {round(model.image_size / multiple) * multiple or multiple}, or lower model.depth."
         )
-    # The recipe of a measurement has no section `model`: what fits its network, the network says.
-    size = settings["evaluate"]["size"]
+    size = settings.evaluate.size
     if has_model and size % multiple:
         raise UserError(
             f"{source}: evaluate.size is {size}, which is no multiple of {multiple} (4 * 2^depth): "
             f"set it to {round(size / multiple) * multiple or multiple}, or to 0, the network's own size."
         )
-    for section in ("synthetic", "real"):
-        crop = settings["train"][section]["crop"]
-        if crop % multiple or crop > model["image_size"]:
+    for section, stage in (("synthetic", settings.train.synthetic), ("real", settings.train.real)):
+        if stage.crop % multiple or stage.crop > model.image_size:
             raise UserError(
-                f"{source}: train.{section}.crop is {crop}: give a multiple of {multiple} (4 * 2^depth) up to model.image_size "
-                f"({model['image_size']}), or 0 for whole images."
+                f"{source}: train.{section}.crop is {stage.crop}: give a multiple of {multiple} (4 * 2^depth) up to "
+                f"model.image_size ({model.image_size}), or 0 for whole images."
             )
-    export = settings["export"]
-    if has_model and model["votes"] and export["labels"] == "heatmap":
+    export = settings.export
+    if has_model and model.votes and export.labels == "heatmap":
         raise UserError(
-            f"{source}: model.votes is {model['votes']}, so that no heatmap is learned, and export.labels is heatmap: "
+            f"{source}: model.votes is {model.votes}, so that no heatmap is learned, and export.labels is heatmap: "
             "set it to votes or to recurring."
         )
-    looks = export["views"] + export["identity"]
-    if export["labels"] == "heatmap" and looks < export["min_counts"]:
+    looks = export.views + export.identity
+    if export.labels == "heatmap" and looks < export.min_counts:
         raise UserError(
-            f"{source}: export.min_counts is {export['min_counts']}, and export.views and export.identity give a pixel at most "
+            f"{source}: export.min_counts is {export.min_counts}, and export.views and export.identity give a pixel at most "
             f"{looks} view(s), so that no line could be found: lower the one or raise the other."
         )
 
@@ -213,7 +283,7 @@ def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
     return f"{source}: {where}{hint} is not acceptable, {error.message}: correct it there."
 
 
-def load(path: Path | str) -> dict:
+def load(path: Path | str) -> Settings:
     """Read a configuration file and fill in the defaults.
 
     Raises:
@@ -226,9 +296,9 @@ def table() -> list[tuple[str, str, str]]:
     """(setting, default, description) of every setting, in the schema's order."""
     rows = []
 
-    def visit(rules: dict, prefix: str) -> None:
+    def visit(rules: Rule, prefix: str) -> None:
         for name, rule in rules["properties"].items():
-            if rule.get("type") == "object":
+            if "properties" in rule:
                 visit(rule, f"{prefix}{name}.")
             else:
                 rows.append((prefix + name, str(rule["default"]), rule["description"]))

@@ -74,7 +74,7 @@ class Run:
     """A run as the rules see it.
 
     Attributes:
-        settings: complete settings.
+        settings: of the run.
         chain: the plan; None in a job's process.
     """
 
@@ -98,24 +98,24 @@ class Run:
     @property
     def most_rounds(self) -> int:
         """The largest number of rounds that the command line or the configuration names."""
-        return max([self.settings["rounds"], *self._named])
+        return max([self.settings.rounds, *self._named])
 
     @property
     def cores(self) -> int:
         """CPU threads of a job that has the machine to itself, or its share of a cluster's node."""
-        compute = self.settings["compute"]
-        return compute["threads"] or self._workflow.cores or compute["workers"] + 1
+        compute = self.settings.compute
+        return compute.threads or self._workflow.cores or compute.workers + 1
 
     # Killed drivers leave a lock and Slurm jobs behind: without this, the same command would not carry on.
     @in_a_sentence
     def _prepare(self, executor: driver.ExecutorPlugin, executor_settings: object) -> None:
         """Before a run: clear what killed drivers left. Instead of one: say what it would cost."""
         if executor.common_settings.dryrun_exec and self.chain:
-            asked = max(self._named, default=self.settings["rounds"])
+            asked = max(self._named, default=self.settings.rounds)
             planned = Chain(self.chain.shapes, self.chain.rounds[: asked + 1])
             print(describe(estimate(self.settings, planned), read_rates()), file=sys.stderr)
             return
-        if self.settings["train"]["synthetic"]["start"] == SHIPPED_NAME:
+        if self.settings.train.synthetic.start == "shipped":
             print(
                 "hawp-rounds: round 0 goes on from the weights that come with the package; "
                 "train.synthetic.start: scratch begins with new ones",
@@ -130,7 +130,7 @@ class Run:
         """Every model, data config and measurement up to a round, and the pages of the report on them; its recipe is written here."""
         if self.chain is None:
             return []
-        last = int(self.settings["rounds"] if rounds is None else rounds)
+        last = int(self.settings.rounds if rounds is None else rounds)
         found = []
         for each in self.chain.rounds[: last + 1]:
             found += [trained_model(each.train), data_config(each.export), evaluation_file(each.evaluate)]
@@ -181,11 +181,10 @@ def reported(wildcards: Wildcards) -> list[str]:
 def training_options(wildcards: Wildcards) -> str:
     """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
     recipe = recipe_of("train", wildcards.name, wildcards.key)
-    stage = training_stage(recipe.settings)
+    stage = training_stage(recipe)
     start = f" --pretrained {recipe.places['start']}" if recipe.places["start"] else ""
     return (
-        f"--name {recipe.name} --base-lr {stage['base_lr']} --epochs {stage['epochs']} "
-        f"--batch-size {stage['batch_size']}{start}"
+        f"--name {recipe.name} --base-lr {stage.base_lr} --epochs {stage.epochs} --batch-size {stage.batch_size}{start}"
     )
 
 
@@ -200,9 +199,9 @@ def truth_options(wildcards: Wildcards) -> str:
 def export_options(wildcards: Wildcards) -> str:
     """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
     recipe = recipe_of("export", wildcards.name, wildcards.key)
-    settings = recipe.settings["export"]
+    export = recipe.completed.export
     model = Path(recipe.places["model"])
     return (
-        f"--metarch HAWP-{settings['labels']} --workdir {model.parent} --epoch {recipe.places['epoch']} "
-        f"--modelcfg {model.parent / 'model.yaml'} --min-score {settings['min_score']}"
+        f"--metarch HAWP-{export.labels} --workdir {model.parent} --epoch {recipe.places['epoch']} "
+        f"--modelcfg {model.parent / 'model.yaml'} --min-score {export.min_score}"
     )

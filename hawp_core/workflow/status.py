@@ -112,7 +112,7 @@ def _training(recipe: Recipe, number: int | None) -> Activity:
     word = "running" if holder else "stopped" if rows else "waiting"
     if at.done is None or at.total is None:
         return Activity(number, recipe, word, worker=holder)
-    batch = training_stage(recipe.settings)["batch_size"]
+    batch = training_stage(recipe).batch_size
     steps = [row for row in rows if isinstance(row, StepRow)]
     validated = [row for row in rows if isinstance(row, ValidationRow)]
     said = [f"loss {steps[-1].loss:.3f} in epoch {steps[-1].epoch}"] if steps else []

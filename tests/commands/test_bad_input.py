@@ -1,6 +1,7 @@
 """A user's mistake gets one clear sentence with the file, the value and the remedy, exit code 2, and nothing is lost."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ def place(workplace, photographs, tiny, hawp) -> Path:
     """A working folder with photographs, a model, drawn shapes and labels, all of it sound."""
     shutil.copytree(photographs, "photos")
     (workplace / "empty").mkdir()
-    save_checkpoint("model.pth", WireframeNetwork(Architecture.from_dict(tiny["model"])), epoch=1, recipe={"name": "m"})
+    save_checkpoint(
+        "model.pth", WireframeNetwork(Architecture.from_dict(asdict(tiny.model))), epoch=1, recipe={"name": "m"}
+    )
     code, printed = hawp("synthesize", "--config", TINY)
     assert code == 0, printed
     shutil.copy(next(Path("data-ssl/synthetic-shapes").glob("*.yaml")), "shapes.yaml")
@@ -240,7 +243,7 @@ def test_threads_of_the_environment_are_a_number(hawp, place, monkeypatch, threa
 
 @pytest.mark.parametrize("shapes", [5, ["x"], "", "a\0b"])
 def test_a_model_that_names_no_place_for_its_shapes_labels_nothing(hawp, place, tiny, shapes):
-    network = WireframeNetwork(Architecture.from_dict(tiny["model"]))
+    network = WireframeNetwork(Architecture.from_dict(asdict(tiny.model)))
     save_checkpoint("odd.pth", network, epoch=1, recipe={"name": "m", "shapes": shapes})
     code, printed = hawp(*label("--ckpt", "odd.pth"))
     assert code == 2 and "odd.pth does not say what it was trained with (shapes is" in printed

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def fill(disk: Path, leave: int) -> Path:
 @pytest.mark.parametrize("leave", [0, 4096, 20_000])
 def test_an_export_on_a_full_disk(hawp, small_disk, photographs, tiny, leave):
     torch.manual_seed(0)
-    network = WireframeNetwork(Architecture.from_dict(tiny["model"]))
+    network = WireframeNetwork(Architecture.from_dict(asdict(tiny.model)))
     save_checkpoint("model.pth", network, epoch=1, recipe={"name": "a"})
     words = ["homoadp", "--datacfg", TINY, "--images", photographs, "--ckpt", "model.pth"]
     assert hawp(*words)[0] == 0

@@ -1,6 +1,7 @@
 """ScaleLSD's recipe, from shapes to predictions: five losses, no verification, no heatmap, votes."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_it_trains_labels_measures_and_predicts(recipe, hawp, photographs):
     model = next(Path("exp-ssl/s-round0").glob("*/model-00001.pth"))
     rows = [json.loads(line) for line in model.with_name("metrics.jsonl").read_text().splitlines()]
     row = next(row for row in rows if "loss" in row)
-    weights = load(recipe)["train"]["losses"]
+    weights = asdict(load(recipe).train.losses)
     assert {name for name in weights if weights[name]} == {"md", "dis", "jloc", "joff", "aux"}
     # What only other losses read is not computed.
     assert not {"pos", "neg", "lineness", "heatmap"} & row.keys()

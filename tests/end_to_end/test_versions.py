@@ -7,6 +7,7 @@ a result changed on purpose, raise the stage's number in hawp_core/workflow/reci
 import json
 import os
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def results() -> dict[str, dict[str, float]]:
     # Labelling and measuring begin with weights of a formula: those of the training above differ between processors, and so
     # would the number of lines above a score.
     model = Path("exp-ssl/f-round0/0123/model-00001.pth")
-    network = WireframeNetwork(Architecture.from_dict(settings.load(TINY)["model"]))
+    network = WireframeNetwork(Architecture.from_dict(asdict(settings.load(TINY).model)))
     fill(network, seed=1)
     save_checkpoint(model, network, epoch=1, recipe={"name": "f-round0", "shapes": str(shapes)})
     every_line = yaml.safe_load(TINY.read_text())

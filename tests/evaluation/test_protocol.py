@@ -1,6 +1,7 @@
 """What a model is measured under: size, junctions and rotation, in the library and by `hawp evaluate`."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.workflow import settings
 
-CHOSEN = {"size": 0, "max_junctions": 0, "rotation": 45, "pairs": 1, "min_score": 0.75}
+CHOSEN = settings.complete({}).evaluate
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +37,17 @@ def test_without_a_wish_the_networks_own_size_and_limit_hold(network):
     about = conditions(CHOSEN, network)
     assert (about.size, about.max_junctions, about.rotation) == (64, 40, 45.0)
     with pytest.raises(UserError, match=r"evaluate\.size is 100, which is no multiple of 16.* set it to 96, or to 0"):
-        conditions({**CHOSEN, "size": 100}, network)
+        conditions(replace(CHOSEN, size=100), network)
 
 
 def test_the_same_weights_read_another_size_with_another_limit(network):
     image = np.random.default_rng(0).integers(0, 255, (96, 128), np.uint8)
-    about = conditions({**CHOSEN, "size": 128, "max_junctions": 5}, network)
+    about = conditions(replace(CHOSEN, size=128, max_junctions=5), network)
     changed = under(network, about)
     assert network.architecture.image_size == 64 and next(changed.parameters()) is next(network.parameters())
     few = network_detector(changed, 0.0)(image)
     assert (few.width, few.height) == (128, 96) and 0 < len(few.junctions) <= 5
-    more = network_detector(under(network, conditions({**CHOSEN, "size": 128}, network)), 0.0)(image)
+    more = network_detector(under(network, conditions(replace(CHOSEN, size=128), network)), 0.0)(image)
     assert len(more.junctions) > 5
 
 
@@ -89,7 +90,7 @@ def test_the_command_prints_and_keeps_equal_counts_beside_lsd_at_the_size_asked_
     code, printed = hawp(*words, "--size", 100)
     assert code == 2 and "evaluate.size is 100" in printed
     code, printed = hawp(*words, "--rotation", 200)
-    assert code == 2 and "the command line: evaluate.rotation" in printed and "maximum of 180" in printed
+    assert code == 2 and "--rotation: '200' is not a number from 0 to 180" in printed
 
 
 def test_labelled_photographs_of_a_configuration_are_measured_and_their_content_enters_the_address(
@@ -101,7 +102,8 @@ def test_labelled_photographs_of_a_configuration_are_measured_and_their_content_
     labelled = {"filename": "a.jpg", "width": width, "height": height, "lines": [[1, 1, 30, 1], [30, 1, 30, 40]]}
     (workplace / "truth.json").write_text(json.dumps([labelled]))
     chosen = settings.load(TINY)
-    chosen["evaluate"] |= {"photographs": 0, "truth": "truth.json", "truth_images": str(photographs)}
+    measured = {"photographs": 0, "truth": "truth.json", "truth_images": str(photographs)}
+    chosen = settings.to_dict(settings.changed(chosen, {"evaluate": measured}, ""))
     (workplace / "mine.yaml").write_text(yaml.safe_dump(chosen))
     words = ("evaluate", "-c", "m.pth", "--images", photographs, "--device", "cpu")
     code, printed = hawp(*words, "--config", "mine.yaml")

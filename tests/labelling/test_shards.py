@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -30,7 +31,9 @@ def model(workplace, tiny) -> Path:
     """An untrained network as a model: it finds lines enough when every score is kept."""
     torch.manual_seed(0)
     path = Path("exp-ssl/a-round0/0123/model-00001.pth")
-    save_checkpoint(path, WireframeNetwork(Architecture.from_dict(tiny["model"])), epoch=1, recipe={"name": "a-round0"})
+    save_checkpoint(
+        path, WireframeNetwork(Architecture.from_dict(asdict(tiny.model))), epoch=1, recipe={"name": "a-round0"}
+    )
     return path
 
 

@@ -1,6 +1,7 @@
 """The weights that come with the package: small, known, and good on real photographs from the first call on."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_they_are_small_and_their_card_is_theirs():
 
 def test_they_fit_the_presets_that_go_on_from_them(model):
     for name in ("config.yaml", "compact.yaml"):
-        wanted = Architecture.from_dict(load_settings(ROOT / "config" / name)["model"])
+        wanted = Architecture.from_dict(asdict(load_settings(ROOT / "config" / name).model))
         assert wanted == model.network.architecture
 
 

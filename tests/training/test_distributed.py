@@ -12,6 +12,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from unittest import mock
 from unittest.mock import patch
@@ -81,12 +82,11 @@ def share(batch: Batch) -> Batch:
 
 
 def make_trainer(folder: Path, data: object, validation: object, candidates: int = 0) -> Trainer:
-    tiny = settings.load(TINY)
-    tiny["train"]["candidates"] = candidates
-    tiny["train"]["synthetic"].update(CURVE)
+    changes = {"train": {"candidates": candidates, "synthetic": CURVE}}
+    tiny = settings.changed(settings.load(TINY), changes, "")
     torch.manual_seed(0)
     return Trainer(
-        WireframeNetwork(Architecture.from_dict(tiny["model"])), data, validation,
+        WireframeNetwork(Architecture.from_dict(asdict(tiny.model))), data, validation,
         Schedule.from_settings(tiny, "synthetic"), TrainingPlace(folder / "model.pth", "k"), recipe={}, precision=torch.float32,
         save_seconds=1e9, stop=StopRequest(),
     )  # fmt: skip

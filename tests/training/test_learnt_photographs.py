@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def train(workplace, photographs, hawp, tiny):
     assert hawp("synthesize", "--config", TINY)[0] == 0
     shapes = next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
     torch.manual_seed(0)
-    network = WireframeNetwork(Architecture.from_dict(tiny["model"]))
+    network = WireframeNetwork(Architecture.from_dict(asdict(tiny.model)))
     save_checkpoint("model.pth", network, epoch=1, recipe={"name": "m", "shapes": str(shapes)})
     code, printed = hawp("homoadp", "--datacfg", TINY, "--ckpt", "model.pth", "--images", "photos")
     assert code == 0, printed

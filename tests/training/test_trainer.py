@@ -18,6 +18,7 @@ from hawp_core.training.schedule import Schedule
 from hawp_core.training.trainer import Trainer
 from hawp_core.workflow.chain import plan
 from hawp_core.workflow.paths import epochs
+from hawp_core.workflow.settings import changed, to_dict
 
 
 @pytest.fixture
@@ -148,8 +149,7 @@ def test_a_state_of_another_training_is_refused(hawp, shapes, monkeypatch):
 def test_fine_tuning_needs_the_model_it_starts_from(hawp, shapes, tiny):
     _, _, folder = train(hawp, shapes, "first")
     tuned = Path("tuned.yaml")
-    tiny["train"]["synthetic"]["base_lr"] = 1e-12
-    tuned.write_text(yaml.safe_dump(tiny))
+    tuned.write_text(yaml.safe_dump(to_dict(changed(tiny, {"train": {"synthetic": {"base_lr": 1e-12}}}, ""))))
     code, printed = hawp(
         "train", "--datacfg", shapes, "--modelcfg", tuned, "--name", "second", "--epochs", 1,
         "--pretrained", folder / "model-00002.pth",
@@ -193,16 +193,15 @@ def test_the_schedule_falls_after_its_steps(tiny):
 
 
 def test_a_cosine_begins_at_the_rate_and_ends_at_a_hundredth_of_it(tiny):
-    tiny["train"]["synthetic"] |= {"decay": "cosine", "epochs": 10}
-    schedule = Schedule.from_settings(tiny, "synthetic")
+    changes = {"train": {"synthetic": {"decay": "cosine", "epochs": 10}}}
+    schedule = Schedule.from_settings(changed(tiny, changes, ""), "synthetic")
     rates = [schedule.rate(step, 100) for step in range(1000)]
     assert rates[0] == 0.001 and rates == sorted(rates, reverse=True)
     assert rates[500] == pytest.approx(0.505 * 0.001) and rates[-1] == pytest.approx(0.01 * 0.001, rel=0.01)
 
 
 def test_a_warm_up_rises_step_by_step(tiny):
-    tiny["train"]["synthetic"]["warmup"] = 4
-    schedule = Schedule.from_settings(tiny, "synthetic")
+    schedule = Schedule.from_settings(changed(tiny, {"train": {"synthetic": {"warmup": 4}}}, ""), "synthetic")
     assert [schedule.rate(step, 4) for step in range(4)] == pytest.approx([0.00025, 0.0005, 0.00075, 0.001])
     assert schedule.rate(4, 4) == pytest.approx(0.0001)
 
@@ -210,10 +209,9 @@ def test_a_warm_up_rises_step_by_step(tiny):
 @pytest.fixture
 def modern(tmp_path, tiny) -> Path:
     """The tiny recipe with pieces of images, a cosine, and an average of the weights."""
-    tiny["train"]["synthetic"] |= {"decay": "cosine", "warmup": 2, "crop": 32}
-    tiny["train"]["average"] = 0.9
+    changes = {"train": {"average": 0.9, "synthetic": {"decay": "cosine", "warmup": 2, "crop": 32}}}
     path = tmp_path / "modern.yaml"
-    path.write_text(yaml.safe_dump(tiny))
+    path.write_text(yaml.safe_dump(to_dict(changed(tiny, changes, ""))))
     return path
 
 

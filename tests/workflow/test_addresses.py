@@ -5,16 +5,14 @@ artifact of every user would be made again: raise a stage's version (see test_ve
 tests/workflow/test_addresses.py`, or mend what moved the address by mistake.
 """
 
-import copy
 import json
 
 from places import ROOT, STORED
 
-from hawp_core.workflow import settings
 from hawp_core.workflow.chain import plan, report_recipe
 from hawp_core.workflow.paths import artifact
 from hawp_core.workflow.recipe_builders import pick
-from hawp_core.workflow.settings import complete, load
+from hawp_core.workflow.settings import changed, complete, load, schema
 
 ADDRESSES = STORED / "addresses.json"
 # The files of settings, and what is laid over them: every setting that belongs to an address differs somewhere.
@@ -31,37 +29,23 @@ def addresses() -> dict[str, list[str]]:
     """The recipe file and the result of every step of each run, upstream first, and those of the report."""
     found = {}
     for name, (file, changes) in RUNS.items():
-        chosen = load(ROOT / file)
-        for section, values in changes.items():
-            chosen[section] = _laid_over(chosen[section], values)
+        chosen = changed(load(ROOT / file), changes, name)
         places = {"folder": "photos", "manifest": "recipes/photographs.jsonl", "photographs": 2500, "shards": 3}
-        chain = plan(complete(chosen), "0123456789abcdef" * 4, places)
+        chain = plan(chosen, "0123456789abcdef" * 4, places)
         steps = [f"{recipe.file} -> {artifact(recipe)}" for recipe in chain.recipes]
         found[name] = [*steps, str(report_recipe(chain, len(chain.rounds) - 1).file)]
     return found
-
-
-def _laid_over(below: object, above: object) -> object:
-    if not isinstance(above, dict):
-        return above
-    return below | {name: _laid_over(below[name], value) for name, value in above.items()}
 
 
 def test_every_address_is_as_it_was():
     assert addresses() == json.loads(ADDRESSES.read_text())
 
 
-def test_a_later_setting_enters_an_address_only_where_it_differs(monkeypatch):
+def test_a_later_setting_enters_an_address_only_where_it_differs():
     """So a setting can be added without all that was made being made again."""
-    before = addresses()["small"]
-    rules = copy.deepcopy(settings.schema())
-    rules["properties"]["export"]["properties"]["new"] = {"type": "integer", "default": 3, "later": True}
-    monkeypatch.setattr(settings, "schema", lambda: rules)
-    assert addresses()["small"] == before
-    changed = settings.complete({"export": {"new": 4}})
-    assert (
-        pick(changed, "export")["export"]["new"] == 4 and "new" not in pick(settings.complete({}), "export")["export"]
-    )
+    assert schema()["properties"]["export"]["properties"]["view_score"]["later"]
+    assert "view_score" not in pick(complete({}), "export")["export"]
+    assert pick(complete({"export": {"view_score": 0.4}}), "export")["export"]["view_score"] == 0.4
 
 
 if __name__ == "__main__":

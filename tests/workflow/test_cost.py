@@ -104,7 +104,7 @@ def test_the_size_of_a_model(change):
     with torch.device("meta"):
         state = WireframeNetwork(Architecture(**change)).state_dict()
     size = sum(value.numel() * value.element_size() for value in state.values())
-    guess = cost.model_bytes(settings.complete({"model": change})["model"])
+    guess = cost.model_bytes(settings.complete({"model": change}).model)
     assert guess == size if not change else 0.5 < guess / size < 2
 
 

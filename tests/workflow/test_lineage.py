@@ -1,12 +1,13 @@
 """Content addresses: what changes them, and what does not."""
 
-import copy
 import json
+from dataclasses import replace
 
 import pytest
 from places import TINY
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow import settings
 from hawp_core.workflow.chain import plan
 from hawp_core.workflow.planning import plan_run
@@ -25,7 +26,7 @@ AFTER_EXPORT0 = {"export 0", "train 1", "export 1", "evaluate 1"}
 AFTER_TRAIN1 = {"train 1", "export 1", "evaluate 1"}
 EVALUATIONS = {"evaluate 0", "evaluate 1"}
 OTHER = {
-    int: lambda v: v + 1, float: lambda v: v / 2 if v else 0.5, bool: lambda v: not v, list: lambda v: [x + 1 for x in v],
+    int: lambda v: v + 1, float: lambda v: v / 2 if v else 0.5, bool: lambda v: not v, tuple: lambda v: tuple(x + 1 for x in v),
 }  # fmt: skip
 TEXT = {
     "name": "other", "photographs.folder": "elsewhere", "train.synthetic.augment": "none", "train.real.augment": "none",
@@ -52,7 +53,7 @@ def expected(name: str) -> set[str]:
     return AFTER_TRAIN0
 
 
-def keys(chosen: dict, photographs: str = "f" * 64) -> dict[str, str]:
+def keys(chosen: Settings, photographs: str = "f" * 64) -> dict[str, str]:
     chain = plan(chosen, photographs, PLACES, 1)
     named = {"synthesize": chain.shapes.key}
     for r in chain.rounds:
@@ -67,17 +68,18 @@ def changed(one: dict, other: dict) -> set[str]:
 @pytest.mark.parametrize("name", [name for name, _, _ in settings.table()])
 def test_a_setting_changes_exactly_what_depends_on_it(tiny, name):
     before = keys(tiny)
-    other = copy.deepcopy(tiny)
-    *parents, last = name.split(".")
-    section = other
-    for parent in parents:
-        section = section[parent]
-    value = section[last]
-    section[last] = TEXT[name] if isinstance(value, str) else OTHER[type(value)](value)
-    assert section[last] != value
+    other = with_another_value(tiny, name, name.split("."))
+    assert other != tiny
     assert changed(before, keys(other)) == expected(name)
-    section[last] = value
-    assert keys(other) == before
+
+
+def with_another_value(section, name: str, path: list[str]):
+    """The settings, or a section of them, with another value of one, acceptable or not."""
+    first, *rest = path
+    value = getattr(section, first)
+    if rest:
+        return replace(section, **{first: with_another_value(value, name, rest)})
+    return replace(section, **{first: TEXT[name] if isinstance(value, str) else OTHER[type(value)](value)})
 
 
 def test_photographs_change_what_looks_at_them(tiny):
@@ -95,7 +97,7 @@ def test_a_stages_version_changes_what_it_makes(tiny, monkeypatch, stage, depend
 
 
 def test_fine_tuning_hangs_on_the_previous_model(tiny):
-    tiny["train"]["real"]["start"] = "previous"
+    tiny = settings.changed(tiny, {"train": {"real": {"start": "previous"}}}, "")
     chain = plan(tiny, "f" * 64, PLACES, 2)
     assert [r.train.inputs["start"] for r in chain.rounds] == [
         None,
@@ -144,7 +146,7 @@ def test_a_recipe_of_another_stage_version_is_refused(tiny, workplace, monkeypat
 
 
 def test_a_plan_is_quick_and_all_of_it_missing(tiny, workplace, photographs):
-    tiny["photographs"]["folder"] = str(photographs)
+    tiny = settings.changed(tiny, {"photographs": {"folder": str(photographs)}}, "")
     chain = plan_run(tiny, 2, write=True)
     assert {state(recipe).word for recipe in chain.recipes} == {"missing"}
     again = plan_run(tiny, 2, write=True)
@@ -152,11 +154,10 @@ def test_a_plan_is_quick_and_all_of_it_missing(tiny, workplace, photographs):
 
 
 def test_why_two_addresses_differ(workplace, photographs, hawp, tiny):
-    tiny["photographs"]["folder"] = str(photographs)
+    tiny = settings.changed(tiny, {"photographs": {"folder": str(photographs)}}, "")
     one = plan_run(tiny, 1, write=True)
-    tiny["train"]["synthetic"]["base_lr"] = 0.5
-    tiny["export"]["views"] = 7
-    other = plan_run(tiny, 1, write=True)
+    changes = {"train": {"synthetic": {"base_lr": 0.5}}, "export": {"views": 7}}
+    other = plan_run(settings.changed(tiny, changes, ""), 1, write=True)
     code, printed = hawp("lineage", "--why", one.rounds[1].export.key, other.rounds[1].export.key)
     assert code == 0, printed
     assert printed.splitlines() == [

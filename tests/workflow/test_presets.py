@@ -21,7 +21,7 @@ def away(tmp_path, monkeypatch) -> Path:
 def test_away_from_a_checkout_every_preset_is_what_it_is_in_one(away, hawp, name):
     code, printed = hawp("settings", f"config/{name}")
     assert code == 0, printed
-    assert yaml.safe_load(printed) == settings.load(ROOT / "config" / name)
+    assert yaml.safe_load(printed) == settings.to_dict(settings.load(ROOT / "config" / name))
 
 
 def test_commands_that_name_no_configuration_take_the_small_default(away, hawp, photographs):

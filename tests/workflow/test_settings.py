@@ -1,5 +1,8 @@
 """The configuration: one schema, described, with one sentence for a mistake."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 import yaml
 from places import ROOT, TINY
@@ -12,16 +15,16 @@ from hawp_core.workflow import settings
 @pytest.mark.parametrize("path", [ROOT / "config/config.yaml", ROOT / "config/hawpv3.yaml", TINY])
 def test_committed_configurations_are_complete_and_acceptable(path):
     complete = settings.load(path)
-    assert settings.complete(complete) == complete
-    Architecture.from_dict(complete["model"])
+    assert settings.complete(settings.to_dict(complete)) == complete
+    Architecture.from_dict(asdict(complete.model))
 
 
 def test_the_schemas_defaults_are_the_published_recipe():
     published = settings.load(ROOT / "config/hawpv3.yaml")
     defaults = settings.complete({})
     for section in ("model", "train", "export", "shapes"):
-        assert published[section] == defaults[section]
-    assert Architecture.from_dict(defaults["model"]) == Architecture()
+        assert getattr(published, section) == getattr(defaults, section)
+    assert Architecture.from_dict(asdict(defaults.model)) == Architecture()
 
 
 def test_every_setting_is_described():
@@ -69,7 +72,7 @@ def test_a_mistake_is_one_sentence_with_the_file_and_the_setting(tmp_path, given
 def test_numbers_written_without_a_point_are_numbers(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("train: {real: {base_lr: 4e-4}}")
-    assert settings.load(path)["train"]["real"]["base_lr"] == 4e-4
+    assert settings.load(path).train.real.base_lr == 4e-4
 
 
 def test_text_from_a_command_line_is_what_it_stands_for():
@@ -79,8 +82,22 @@ def test_text_from_a_command_line_is_what_it_stands_for():
         "export": {"identity": "false"},
     }
     complete = settings.complete(given)
-    assert (complete["rounds"], complete["train"]["gpus"], complete["export"]["identity"]) == (3, 2, False)
-    assert complete["train"]["real"]["steps"] == [4, 6]
+    assert (complete.rounds, complete.train.gpus, complete.export.identity) == (3, 2, False)
+    assert complete.train.real.steps == (4, 6)
+
+
+def test_a_number_is_the_same_however_it_is_written():
+    """So that it has the same digest."""
+    written = {"rounds": 3.0, "train": {"weight_decay": 1, "real": {"steps": [4.0], "flips": 2.0}}}
+    found = settings.to_dict(settings.complete(written))
+    assert json.dumps(found) == json.dumps(settings.to_dict(settings.complete(yaml.safe_load(yaml.safe_dump(found)))))
+    assert '"rounds": 3,' in json.dumps(found) and '"weight_decay": 1.0,' in json.dumps(found)
+    assert found["train"]["real"]["steps"] == [4] and '"flips": 2,' in json.dumps(found)
+
+
+def test_a_number_beyond_all_measure_is_one_sentence():
+    with pytest.raises(UserError, match=r"mine.yaml: train\.weight_decay is a number of more than 20 digits"):
+        settings.complete({"train": {"weight_decay": 10**400}}, "mine.yaml")
 
 
 def test_unreadable_yaml_is_one_sentence(tmp_path):
@@ -93,7 +110,7 @@ def test_unreadable_yaml_is_one_sentence(tmp_path):
 
 def test_complete_settings_survive_yaml():
     complete = settings.complete({})
-    assert settings.complete(yaml.safe_load(yaml.safe_dump(complete))) == complete
+    assert settings.complete(yaml.safe_load(yaml.safe_dump(settings.to_dict(complete)))) == complete
 
 
 def test_views_too_few_for_their_minimum_are_refused():

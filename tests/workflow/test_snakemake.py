@@ -9,10 +9,12 @@ import pytest
 from places import ROOT
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow import paths
 from hawp_core.workflow.chain import Chain, report_recipe
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import KEY_LENGTH, Recipe
+from hawp_core.workflow.settings import changed, to_dict
 from hawp_core.workflow.snakemake import (
     Run,
     drawn_shards,
@@ -31,10 +33,9 @@ PATTERN = re.compile(r'"((?:data-ssl|exp-ssl|recipes|logs|reports)/[^"]*)"')
 
 
 @pytest.fixture
-def settings(tiny, photographs) -> dict:
+def settings(tiny, photographs) -> Settings:
     """Settings of the tiny run on six photographs."""
-    tiny["photographs"]["folder"] = str(photographs)
-    return tiny
+    return changed(tiny, {"photographs": {"folder": str(photographs)}}, "")
 
 
 @pytest.fixture
@@ -55,21 +56,21 @@ def wildcards(recipe: Recipe) -> SimpleNamespace:
 
 
 def test_a_driver_plans_as_many_rounds_as_its_command_line_names(settings, workplace):
-    run = Run(driver(), settings, ["--profile", "slurm", "rounds=3"])
+    run = Run(driver(), to_dict(settings), ["--profile", "slurm", "rounds=3"])
     assert run.most_rounds == 3 and len(run.chain.rounds) == 4
     assert all(recipe.file.is_file() for recipe in run.chain.recipes)
-    assert Run(driver(), settings, ["rounds=3x", "all"]).most_rounds == settings["rounds"]
+    assert Run(driver(), to_dict(settings), ["rounds=3x", "all"]).most_rounds == settings.rounds
     assert rounds_on_the_command_line(["rounds=2", "-n", "rounds=5"]) == [2, 5]
 
 
 def test_the_process_of_a_job_plans_nothing_and_writes_nothing(settings, workplace):
-    run = Run(driver(is_main_process=False), settings, ["rounds=3"])
+    run = Run(driver(is_main_process=False), to_dict(settings), ["rounds=3"])
     assert run.chain is None and run.targets(3, ["rounds"]) == []
     assert not (workplace / "recipes").exists()
 
 
 def test_targets_are_what_the_asked_rounds_leave(settings, workplace):
-    run = Run(driver(), settings, [])
+    run = Run(driver(), to_dict(settings), [])
     first = run.chain.rounds[0]
     report = report_recipe(run.chain, 0)
     assert run.targets(0, ["rounds", "chain"]) == [
@@ -78,7 +79,7 @@ def test_targets_are_what_the_asked_rounds_leave(settings, workplace):
         f"reports/tiny/{report.key}/rounds.html", f"reports/tiny/{report.key}/chain.html",
     ]  # fmt: skip
     assert report.file.is_file()
-    assert len(run.targets(None, [])) == 3 * (settings["rounds"] + 1)
+    assert len(run.targets(None, [])) == 3 * (settings.rounds + 1)
 
 
 def test_a_mistake_in_the_settings_is_one_sentence_and_ends_the_driver(workplace, capsys):
@@ -110,8 +111,8 @@ def test_inputs_are_what_the_recipe_of_the_job_says(chain):
 
 
 def test_a_round_that_goes_on_from_the_shipped_weights_waits_for_no_file(settings, workplace):
-    settings["train"]["synthetic"]["start"] = "shipped"
-    first = plan_run(settings, 0, write=True).rounds[0]
+    shipped = changed(settings, {"train": {"synthetic": {"start": "shipped"}}}, "")
+    first = plan_run(shipped, 0, write=True).rounds[0]
     recipe_of.cache_clear()
     assert place("train", "start")(wildcards(first.train)) == []
     assert training_options(wildcards(first.train)).endswith(" --pretrained shipped")
@@ -119,33 +120,31 @@ def test_a_round_that_goes_on_from_the_shipped_weights_waits_for_no_file(setting
 
 def test_options_repeat_the_recipe(chain):
     first = chain.rounds[0]
-    stage = first.train.settings["train"]["synthetic"]
-    assert f"--epochs {stage['epochs']} --batch-size {stage['batch_size']}" in training_options(wildcards(first.train))
+    stage = first.train.completed.train.synthetic
+    assert f"--epochs {stage.epochs} --batch-size {stage.batch_size}" in training_options(wildcards(first.train))
     model = paths.trained_model(first.train)
-    assert f"--workdir {model.parent} --epoch {stage['epochs']}" in export_options(wildcards(first.export))
+    assert f"--workdir {model.parent} --epoch {stage.epochs}" in export_options(wildcards(first.export))
 
 
 def test_a_measurement_names_the_labelled_photographs_that_its_recipe_does(chain, settings):
     assert truth_options(wildcards(chain.rounds[0].evaluate)) == ""
     Path("york's").mkdir()
     Path("york's/test.json").write_text("[]")
-    settings["evaluate"]["truth"] = "york's/test.json"
-    recipe = plan_run(settings, 0, write=True).rounds[0].evaluate
+    labelled = changed(settings, {"evaluate": {"truth": "york's/test.json"}}, "")
+    recipe = plan_run(labelled, 0, write=True).rounds[0].evaluate
     assert recipe.key != chain.rounds[0].evaluate.key and "truth" not in recipe.settings["evaluate"]
     assert shlex.split(truth_options(wildcards(recipe))) == [
         "--truth", "york's/test.json", "--truth-images", "york's/images",
     ]  # fmt: skip
-    settings["evaluate"]["truth"] = "none.json"
     with pytest.raises(UserError, match=r"none\.json cannot be read .* as evaluate\.truth"):
-        plan_run(settings, 0)
+        plan_run(changed(settings, {"evaluate": {"truth": "none.json"}}, ""), 0)
 
 
 def test_a_job_has_more_time_at_each_attempt_and_all_cores(settings, workplace):
     assert [growing(60)(None, attempt) for attempt in (1, 2, 3)] == [60, 120, 180]
-    settings["compute"]["threads"] = 2
-    assert Run(driver(), settings, []).cores == 2
-    settings["compute"]["threads"] = 0
-    assert Run(driver(), settings, []).cores == 3
+    for threads, cores in ((2, 2), (0, 3)):
+        chosen = changed(settings, {"compute": {"threads": threads}}, "")
+        assert Run(driver(), to_dict(chosen), []).cores == cores
 
 
 def test_the_rules_write_where_the_paths_say(chain):

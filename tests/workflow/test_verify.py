@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import h5py
@@ -38,7 +39,7 @@ def whole(tmp_path_factory, photographs) -> Path:
         hawp("synthesize", "--config", "tiny.yaml")
         shapes = next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
         torch.manual_seed(0)
-        network = WireframeNetwork(Architecture.from_dict(settings.load(TINY)["model"]))
+        network = WireframeNetwork(Architecture.from_dict(asdict(settings.load(TINY).model)))
         save_checkpoint("model.pth", network, epoch=1, recipe={"name": "m", "shapes": str(shapes)})
         hawp("homoadp", "--datacfg", "tiny.yaml", "--ckpt", "model.pth")
         labels = next(Path("data-ssl/m").glob("*.yaml"))
