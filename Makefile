@@ -1,24 +1,26 @@
 # `make run` sets up and runs the whole recipe on its small default; `make test` sets up and runs the tests.
-# Everything is installed into .venv by uv, at the versions of envs/requirements.lock.
+# Everything is installed into .venv by uv, at the versions and with the digests of envs/requirements.lock.
 
 PYTHON ?= python3
+LOCK := envs/requirements.lock
 BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run test test-numeric test-slurm test-faults test-slurm-faults lint fix bench lock clean
+.PHONY: help setup run test test-numeric test-slurm test-faults test-slurm-faults lint fix bench lock audit clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-$(READY): pyproject.toml envs/requirements.lock
+$(READY): pyproject.toml $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1): say make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r envs/requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	sed -n '/^uv==/,/[^\\]$$/p' $(LOCK) > .venv/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --build-constraints $(LOCK) -r $(LOCK)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
 setup: $(READY)  ## Install everything into .venv
@@ -65,9 +67,20 @@ fix: $(READY)  ## Mend what ruff and snakefmt can mend by themselves
 	ruff format .
 	snakefmt Snakefile rules
 
-lock: $(READY)  ## Write envs/requirements.lock anew
-	uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-header \
-	    --all-extras pyproject.toml -o envs/requirements.lock
+# A Mac needs macOS 14 or later, on Apple's own processors: PyTorch is built for no other.
+lock: $(READY)  ## Write envs/requirements.lock anew, and see that Linux and macOS can install from it (2 min)
+	uv pip compile --quiet --python-version 3.11 --universal --no-annotate --no-header --generate-hashes \
+	    --all-extras pyproject.toml -o $(LOCK)
+	for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin; do \
+	    for python in 3.11 3.12 3.13; do \
+	        MACOSX_DEPLOYMENT_TARGET=14.0 uv pip install --quiet --dry-run --target .venv/elsewhere \
+	            --python-platform $$platform --python-version $$python --require-hashes \
+	            --only-binary :all: --no-binary connection-pool --build-constraints $(LOCK) -r $(LOCK) || exit 1; \
+	    done \
+	done
+
+audit: $(READY)  ## Ask PyPI whether a known weakness is in what the lock installs (needs the network)
+	pip-audit --strict --require-hashes --disable-pip -r $(LOCK)
 
 clean:  ## Remove the environment; results stay
 	rm -rf .venv

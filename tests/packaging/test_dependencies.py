@@ -91,6 +91,17 @@ def test_the_environments_have_every_extra():
     assert own == f"{PROJECT['name']}[train,report,bundled]"
 
 
+def test_what_is_installed_is_known_by_its_digest_whoever_serves_it():
+    lock = (ROOT / "envs" / "requirements.lock").read_text()
+    pinned = re.split(r"\n(?! )", lock.strip())
+    assert [each for each in pinned if not re.fullmatch(r"\S+==[^\n]+( \\\n    --hash=sha256:[0-9a-f]{64})+", each)] == []
+    # Also what sets the environment up, and what builds from source.
+    assert names([each.partition("=")[0] for each in pinned]) >= {"uv", "setuptools"}
+    for line in (ROOT / "Makefile").read_text().splitlines():
+        if " install " in line and "-r " in line:
+            assert "--require-hashes" in line, line
+
+
 # Without a library, in a process of its own
 
 HIDE = """
