@@ -32,6 +32,7 @@ def measure(count: int) -> None:
     from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest
     from hawp_core.workflow import chain as lineage
     from hawp_core.workflow import settings
+    from hawp_core.workflow.places import PhotographPlaces
     from hawp_core.workflow.sharding import shard_count
 
     def name(i: int) -> str:
@@ -45,9 +46,9 @@ def measure(count: int) -> None:
     write, _ = clock(lambda: manifest.write(path))
     read, again = clock(lambda: Manifest.read(path))
     chosen = settings.complete({})
-    places = {"folder": "photos", "manifest": str(path), "photographs": count, "shards": shard_count(count, SHARD)}
+    places = PhotographPlaces("photos", path, count, shard_count(count, SHARD))
     plan, chain = clock(lambda: lineage.plan(chosen, again.key, places, 3))
-    jobs = sum(2 + places["shards"] + 1 for _ in chain.rounds)
+    jobs = sum(2 + places.shards + 1 for _ in chain.rounds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     labels = count * LINES_PER_PHOTOGRAPH * (2 * 8 * 0.6 + 8 + 4) / 1e9
     print(

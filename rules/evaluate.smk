@@ -4,9 +4,9 @@
 rule evaluate:
     input:
         recipe=ancient("recipes/{name}/evaluate-{key}.json"),
-        model=ancient(place("evaluate", "model")),
-        shapes=ancient(place("evaluate", "shapes")),
-        manifest=ancient(place("evaluate", "manifest")),
+        model=ancient(place(EvaluateRecipe, "model")),
+        shapes=ancient(place(EvaluateRecipe, "shapes")),
+        manifest=ancient(place(EvaluateRecipe, "manifest")),
     output:
         "exp-ssl/{name}/{model}/evaluation-{key}.json",
     log:
@@ -22,7 +22,7 @@ rule evaluate:
         runtime=growing(COMPUTE.export_minutes),
     params:
         compute=f"--device {COMPUTE.device}",
-        images=lambda wildcards: recipe_of("evaluate", wildcards.name, wildcards.key).places["folder"],
+        images=photographs_of(EvaluateRecipe),
         truth=truth_options,
     message:
         "Measuring {wildcards.name} ({wildcards.model})"

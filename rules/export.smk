@@ -5,8 +5,8 @@
 rule export_shard:
     input:
         recipe=ancient("recipes/{name}/export-{key}.json"),
-        model=ancient(place("export", "model")),
-        manifest=ancient(place("export", "manifest")),
+        model=ancient(place(ExportRecipe, "model")),
+        manifest=ancient(place(ExportRecipe, "manifest")),
     output:
         temp("data-ssl/{name}/{key}-shards/{shard}-of-{of}.h5"),
     log:
@@ -22,7 +22,7 @@ rule export_shard:
         runtime=growing(COMPUTE.export_minutes),
     params:
         options=export_options,
-        images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
+        images=photographs_of(ExportRecipe),
         compute=f"--device {COMPUTE.device} --precision {COMPUTE.precision} --batch-size {COMPUTE.export_batch}"
         + (f" --memory-gb {COMPUTE.memory_gb}" if COMPUTE.memory_gb else ""),
     message:
@@ -38,8 +38,8 @@ rule export_shard:
 rule export:
     input:
         recipe=ancient("recipes/{name}/export-{key}.json"),
-        model=ancient(place("export", "model")),
-        manifest=ancient(place("export", "manifest")),
+        model=ancient(place(ExportRecipe, "model")),
+        manifest=ancient(place(ExportRecipe, "manifest")),
         shards=ancient(labelled_shards),
     output:
         labels=protected("data-ssl/{name}/{key}-model-{epoch}.h5"),
@@ -55,7 +55,7 @@ rule export:
         runtime=growing(30),
     params:
         options=export_options,
-        images=lambda wildcards: recipe_of("export", wildcards.name, wildcards.key).places["folder"],
+        images=photographs_of(ExportRecipe),
         share=SETTINGS.photographs.max_rejected,
         shards=lambda wildcards, input: len(input.shards),
     message:

@@ -5,9 +5,9 @@
 rule train:
     input:
         recipe=ancient("recipes/{name}/train-{key}.json"),
-        data=ancient(place("train", "data")),
-        shapes=ancient(place("train", "shapes")),
-        start=ancient(place("train", "start")),
+        data=ancient(place(TrainRecipe, "data")),
+        shapes=ancient(place(TrainRecipe, "shapes")),
+        start=ancient(place(TrainRecipe, "start")),
     output:
         model=protected("exp-ssl/{name}/{key}/model-{epoch}.pth"),
     log:

@@ -14,7 +14,8 @@ from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import model_name
-from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
+from hawp_core.workflow.recipe import Recipe, read_recipe
+from hawp_core.workflow.recipe_file import RECIPE_FORMAT
 from hawp_core.workflow.settings import PRESET_FOLDER, Nested, complete, find_configuration, schema
 
 # Text, so that argparse gives it to `find_configuration` as it does what a user types.

@@ -7,7 +7,8 @@ from pathlib import Path
 from hawp_core.commands import common
 from hawp_core.data.data_config import read_shapes
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
-from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name
+from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name, manifest_file
+from hawp_core.workflow.places import PhotographPlaces
 from hawp_core.workflow.recipe_builders import Origin, evaluate_recipe
 from hawp_core.workflow.settings import changed, find_configuration
 
@@ -105,15 +106,17 @@ def run(args: argparse.Namespace) -> None:
     folder = args.images or settings.photographs.folder
     manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
     origin = Origin.of(info, model)
-    shapes_file = None if args.no_shapes else args.shapes or (Path(origin.shapes) if origin.shapes else None)
+    shapes_file = None if args.no_shapes else args.shapes or origin.shapes
     shapes = read_shapes(shapes_file) if shapes_file else None
 
     truth = read_annotations(chosen.truth) if chosen.truth else None
-    recipe = evaluate_recipe(settings, origin, manifest.key, shapes.key if shapes else None, {})
+    at = PhotographPlaces(folder, args.manifest or manifest_file(manifest.key), len(manifest.entries), 1)
+    shapes_key = shapes.key if shapes else None
+    recipe = evaluate_recipe(settings, origin, manifest.key, shapes_key, at, model, shapes_file)
     common.check_expected(recipe, args.expect)
 
     # By hand the labelled photographs are as a rule those of --images; a configuration names a set of its own.
-    truth_folder = args.truth_images or (folder if args.truth else recipe.places.get("truth_images", folder))
+    truth_folder = args.truth_images or (folder if args.truth else recipe.places.truth_images or folder)
     about = conditions(chosen, network)
     names = choose(manifest, chosen.photographs)
     found = Evaluation(

@@ -15,7 +15,8 @@ from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import work_folder
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, label_file, label_shard, label_shards, manifest_file
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.places import PhotographPlaces
+from hawp_core.workflow.recipe import ExportRecipe
 from hawp_core.workflow.recipe_builders import Origin, export_recipe
 from hawp_core.workflow.settings import changed, check_together, find_configuration
 from hawp_core.workflow.sharding import shard_range
@@ -102,9 +103,11 @@ def run(args: argparse.Namespace) -> None:
         _check_model(args.modelcfg, network, model)
     folder = args.images or settings.photographs.folder
     manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
-    recipe = export_recipe(settings, Origin.of(info, model), manifest.key, {"model": str(model)})
-    common.check_expected(recipe, args.expect)
     shard, of = args.shard or (0, args.gather or 1)
+    listing = args.manifest or manifest_file(manifest.key)
+    at = PhotographPlaces(folder, listing, len(manifest.entries), of)
+    recipe = export_recipe(settings, Origin.of(info, model), manifest.key, at, model)
+    common.check_expected(recipe, args.expect)
     with stop_on_signal() as stop, lease(work_folder(label_shard(recipe, shard, of)), stop=stop, say=log.info):
         if args.shard:
             _label(args, settings, network, manifest, recipe, shard, of, stop)
@@ -137,7 +140,7 @@ def _label(
     settings: Settings,
     network: "WireframeNetwork",
     manifest: "Manifest",
-    recipe: Recipe,
+    recipe: ExportRecipe,
     shard: int,
     of: int,
     stop: "StopRequest",
@@ -185,7 +188,7 @@ def _label(
 
 
 def _gather(
-    args: argparse.Namespace, settings: Settings, manifest: "Manifest", recipe: Recipe, model: Path, folder: str
+    args: argparse.Namespace, settings: Settings, manifest: "Manifest", recipe: ExportRecipe, model: Path, folder: str
 ) -> None:
     """Join the shards, which stay; what is needed to continue them goes."""
     from hawp_core.labelling.shards import gather_shards, rejected_list
@@ -194,17 +197,16 @@ def _gather(
 
     began = time.monotonic()
     labels, config, record = (
-        label_file(recipe.name, recipe.key, recipe.places["epoch"], suffix) for suffix in (".h5", ".yaml", ".log")
+        label_file(recipe.name, recipe.key, recipe.places.epoch, suffix) for suffix in (".h5", ".yaml", ".log")
     )
-    parts = label_shards(recipe, args.gather or 1)
-    about = {"model": recipe.consumed("model"), "epoch": recipe.places["epoch"], "photographs": manifest.key}
+    parts = label_shards(recipe)
+    about = {"model": recipe.consumed("model"), "epoch": recipe.places.epoch, "photographs": manifest.key}
     share = settings.photographs.max_rejected if args.max_rejected is None else args.max_rejected
     # The next training compares the photographs with what they were now.
     if not (listing := manifest_file(manifest.key)).is_file():
         manifest.write(listing)
     counts, device = gather_shards(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
-    shapes = recipe.places["shapes"]
-    data = PhotographData(recipe.key, labels, folder, manifest.key, None if shapes is None else Path(shapes))
+    data = PhotographData(recipe.key, labels, folder, manifest.key, recipe.places.shapes)
     lines = [
         f"# {labels.name}: {counts.images} photographs, {counts.lines} line segments, {counts.junctions} junctions",
         f"# {counts.rejected} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",

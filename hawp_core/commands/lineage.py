@@ -69,7 +69,7 @@ def _show(args: argparse.Namespace) -> None:
     files, rounds = common.named_run(args)
     chain = plan_run(merged_settings(files), rounds)
     rows = []
-    numbers = {id(recipe): r.number for r in chain.rounds for recipe in (r.train, r.export, r.evaluate)}
+    numbers = {id(recipe): r.number for r in chain.rounds for recipe in r.steps}
     for recipe in chain.recipes:
         found = state(recipe)
         word = f"{found.word} {found.detail}".strip()

@@ -8,9 +8,10 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import read_yaml
-from hawp_core.workflow.chain import report_recipe
+from hawp_core.workflow.chain import report_recipe, reported_chain
 from hawp_core.workflow.paths import report_folder
-from hawp_core.workflow.recipe import RECIPE_FORMAT, Recipe, read_recipe
+from hawp_core.workflow.recipe import ReportRecipe, read_recipe
+from hawp_core.workflow.recipe_file import RECIPE_FORMAT
 from hawp_core.workflow.settings import Nested, merged_settings
 
 HELP = "print the table of rounds and draw the figures of the report"
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.report.finished import finished, planned
+    from hawp_core.report.finished import finished
     from hawp_core.report.table import as_text, rows
     from hawp_core.report.verdicts import verdicts
     from hawp_core.report.writing import write_figures
@@ -44,10 +45,11 @@ def run(args: argparse.Namespace) -> None:
     files, number = common.named_run(args)
     recipe = _recipe(files)
     if recipe:
-        shapes, wanted = planned(recipe)
+        chain = reported_chain(recipe)
     else:
         chain = plan_run(merged_settings(files), number)
-        recipe, shapes, wanted = report_recipe(chain, len(chain.rounds) - 1), chain.shapes, chain.rounds
+        recipe = report_recipe(chain, len(chain.rounds) - 1)
+    wanted = chain.rounds
     common.check_expected(recipe, args.expect)
     rounds = finished(wanted)
     if len(rounds) < len(wanted):
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     if not args.table:
         folder = args.dest or report_folder(recipe)
         began = time.monotonic()
-        written = write_figures(folder, shapes, rounds, table)
+        written = write_figures(folder, chain.shapes, rounds, table)
         if args.dest is None:
             upstream = [artifact(step) for each in rounds for step in (each.train, each.export, each.evaluate)]
             write_record(
@@ -75,13 +77,13 @@ def run(args: argparse.Namespace) -> None:
         log.info("figures, tables:  %s", folder)
 
 
-def _recipe(sources: list[Path | Nested]) -> Recipe | None:
+def _recipe(sources: list[Path | Nested]) -> ReportRecipe | None:
     """The report's recipe, where --config gives one; None where it gives a configuration."""
     first = sources[0]
     if isinstance(first, dict) or read_yaml(first).get("format") != RECIPE_FORMAT:
         return None
     recipe = read_recipe(first)
-    if recipe.stage != "report" or len(sources) > 1:
+    if not isinstance(recipe, ReportRecipe) or len(sources) > 1:
         raise UserError(
             f"{first} is a recipe of the stage '{recipe.stage}': give configurations, or one report's recipe."
         )

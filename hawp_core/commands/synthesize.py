@@ -10,7 +10,7 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.files import write_text
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import shape_config, shape_shard, shape_shards
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe import SynthesizeRecipe
 from hawp_core.workflow.recipe_builders import shape_images, synthesize_recipe
 from hawp_core.workflow.record import write_record
 from hawp_core.workflow.settings import find_configuration
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     settings, planned = common.load_settings(args.config)
     recipe = planned or synthesize_recipe(settings)
-    if recipe.stage != "synthesize":
+    if not isinstance(recipe, SynthesizeRecipe):
         raise UserError(
             f"{args.config} is a recipe of the stage '{recipe.stage}': give a configuration, or one of shapes."
         )
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     began = time.monotonic()
     drawn = 0
     for split in [args.split] if args.split else list(SPLITS):
-        of = args.shard[1] if args.shard else recipe.places["shards"][split]
+        of = args.shard[1] if args.shard else getattr(recipe.places.shards, split)
         for shard in [args.shard[0]] if args.shard else range(of):
             drawn += _draw(recipe, settings, split, shard, of)
     if not args.split and not args.shard:
@@ -71,7 +71,7 @@ def _preview(path: Path, settings: Settings) -> None:
     log.info("wrote %s", path)
 
 
-def _draw(recipe: Recipe, settings: Settings, split: str, shard: int, of: int) -> int:
+def _draw(recipe: SynthesizeRecipe, settings: Settings, split: str, shard: int, of: int) -> int:
     from hawp_core.data.shapes.drawing import synthesize
     from hawp_core.runtime.progress import bar
 
@@ -94,7 +94,7 @@ def _draw(recipe: Recipe, settings: Settings, split: str, shard: int, of: int) -
     return len(images)
 
 
-def _write_config(recipe: Recipe, settings: Settings, drawn: int, seconds: float) -> None:
+def _write_config(recipe: SynthesizeRecipe, settings: Settings, drawn: int, seconds: float) -> None:
     """The data config, once every shard is there."""
     from hawp_core.runtime.progress import log
 

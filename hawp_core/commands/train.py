@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import yaml
 
 from hawp_core.commands import common
-from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config, read_validation_shapes
+from hawp_core.data.data_config import (
+    PhotographData,
+    ShapeData,
+    read_data_config,
+    read_validation_shapes,
+    validation_config,
+)
 from hawp_core.errors import UserError
 from hawp_core.model.shipped import SHIPPED, SHIPPED_NAME
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
@@ -19,7 +25,8 @@ from hawp_core.runtime.files import replacing, write_text
 from hawp_core.runtime.setting_types import Section, Settings
 from hawp_core.training import launch
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file, photograph_cache, trained_model
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.places import TrainPlaces
+from hawp_core.workflow.recipe import TrainRecipe
 from hawp_core.workflow.recipe_builders import Origin, train_recipe
 from hawp_core.workflow.settings import Nested, changed, check_together, find_configuration
 
@@ -148,13 +155,10 @@ def _given(args: argparse.Namespace, settings: Settings, section: Section) -> Ne
 
 def _recipe(
     settings: Settings, section: Section, data: ShapeData | PhotographData, name: str, args: argparse.Namespace
-) -> Recipe:
+) -> TrainRecipe:
     shapes = read_validation_shapes(args.datacfg, data).key
-    places = {
-        "data": str(args.datacfg),
-        "shapes": str(args.datacfg if isinstance(data, ShapeData) else data.shapes),
-        "start": SHIPPED_NAME if args.pretrained == SHIPPED else str(args.pretrained) if args.pretrained else None,
-    }
+    begin = SHIPPED_NAME if args.pretrained == SHIPPED else args.pretrained and str(args.pretrained)
+    places = TrainPlaces(args.datacfg, validation_config(args.datacfg, data), begin)
     start = _origin(args.pretrained).key if args.pretrained else None
     return train_recipe(settings, section, name, data=data.key, shapes=shapes, start=start, places=places)
 
@@ -166,7 +170,11 @@ def _origin(model: Path) -> Origin:
 
 
 def _train(
-    args: argparse.Namespace, settings: Settings, section: Section, data: ShapeData | PhotographData, recipe: Recipe
+    args: argparse.Namespace,
+    settings: Settings,
+    section: Section,
+    data: ShapeData | PhotographData,
+    recipe: TrainRecipe,
 ) -> None:
     """Train unless the model is there, and let it appear under its name when all that belongs to it is written."""
     from hawp_core.data.mixture import Mixture
@@ -202,7 +210,7 @@ def _train(
             images = dataset.drawn if isinstance(dataset, Mixture) else len(dataset)
             trainer = make_trainer(
                 settings, section, dataset, validation, place, start=args.pretrained, work=work, stop=stop,
-                recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": recipe.places["shapes"]},
+                recipe={"key": recipe.key, "name": recipe.name, **recipe.identity, "shapes": str(recipe.places.shapes)},
             )  # fmt: skip
             where = device_name(device)
             where = where if distributed.world() == 1 else f"{distributed.world()} x {where}"
@@ -210,7 +218,7 @@ def _train(
             config = place.config_file
             distributed.on_main(lambda: write_text(config, yaml.safe_dump(recipe.settings, sort_keys=False)))
             metrics = trainer.run()
-            parents = [Path(recipe.places["data"])] + ([args.pretrained] if args.pretrained else [])
+            parents = [recipe.places.data] + ([args.pretrained] if args.pretrained else [])
             rows = place.metrics_file
             counts = {"images": images, "steps": trainer.at.step, **metrics}
             distributed.on_main(

@@ -116,14 +116,23 @@ def read_validation_shapes(path: Path, data: ShapeData | PhotographData) -> Shap
     Raises:
         UserError: it names none, or what it names is no data config of shapes.
     """
+    return data if isinstance(data, ShapeData) else read_shapes(validation_config(path, data))
+
+
+def validation_config(path: Path, data: ShapeData | PhotographData) -> Path:
+    """The data config of the shapes that validate a training on `data`, which was read from `path`.
+
+    Raises:
+        UserError: it names none.
+    """
     if isinstance(data, ShapeData):
-        return data
+        return path
     if data.shapes is None:
         raise UserError(
             f"{shown(path)} names no shapes to validate a training with, since the model that labelled the photographs does not: "
             "write `shapes: FILE` there, a file written by hawp synthesize."
         )
-    return read_shapes(data.shapes)
+    return data.shapes
 
 
 def _check_address(field: str, value: str, digits: int = 0) -> None:

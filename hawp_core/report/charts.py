@@ -33,7 +33,7 @@ from hawp_core.report.finished import Finished
 from hawp_core.report.table import Row
 from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow, read_metrics
 from hawp_core.workflow.paths import epochs
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe import SynthesizeRecipe
 from hawp_core.workflow.recipe_builders import shape_images
 
 STAGES = ("train", "export")  # whose times stand in the chain
@@ -58,7 +58,7 @@ VALIDATIONS: tuple[Panel, ...] = (
 )  # fmt: skip
 
 
-def chain(shapes: Recipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> Chart:
+def chain(shapes: SynthesizeRecipe, rounds: Sequence[Finished], steps: Sequence[Cost]) -> Chart:
     """Rounds from top to bottom; in each, measurement, training and labels, with keys, times and metrics."""
     count = len(rounds)
     with matplotlib.rc_context(STYLE):

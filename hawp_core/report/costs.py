@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hawp_core.report.finished import Finished, record_of, seconds_of
 from hawp_core.workflow.paths import logs
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe import Step, SynthesizeRecipe
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Cost:
         return names[self.stage] + ("" if self.round is None else f", round {self.round}")
 
 
-def costs(shapes: Recipe, rounds: Sequence[Finished]) -> list[Cost]:
+def costs(shapes: SynthesizeRecipe, rounds: Sequence[Finished]) -> list[Cost]:
     """What each step took, from the benchmark files of its jobs, or from its lineage record where they are gone."""
-    steps: list[tuple[Recipe, int | None]] = [(shapes, None)]
+    steps: list[tuple[Step, int | None]] = [(shapes, None)]
     steps += [(recipe, each.number) for each in rounds for recipe in (each.train, each.export, each.evaluate)]
     return [cost for recipe, number in steps if (cost := _cost(recipe, number)) is not None]
 
 
-def _cost(recipe: Recipe, number: int | None) -> Cost | None:
+def _cost(recipe: Step, number: int | None) -> Cost | None:
     jobs = [job for file in logs(recipe, ".benchmark.tsv") for job in _jobs(file) if _number(job.get("s")) is not None]
     if not jobs:
         seconds = seconds_of(record_of(recipe))

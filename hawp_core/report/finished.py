@@ -19,7 +19,7 @@ from hawp_core.evaluation.results import MODEL, DetectorRepeatability, Evaluatio
 from hawp_core.workflow.chain import Round
 from hawp_core.workflow.paths import artifact
 from hawp_core.workflow.progress import metrics_file
-from hawp_core.workflow.recipe import Recipe, read_recipe
+from hawp_core.workflow.recipe import EvaluateRecipe, ExportRecipe, Step, TrainRecipe
 from hawp_core.workflow.record import Record, read_record, record_file
 
 # Photographs whose labels are compared between rounds; a mean over so many is known to about a hundredth.
@@ -53,9 +53,9 @@ class Finished:
     """
 
     number: int
-    train: Recipe
-    export: Recipe
-    evaluate: Recipe
+    train: TrainRecipe
+    export: ExportRecipe
+    evaluate: EvaluateRecipe
     evaluation: Evaluation
     labels: LabelCounts
     train_seconds: float | None
@@ -71,16 +71,6 @@ class Finished:
         return self.evaluation.repeatability.get(who)
 
 
-def planned(recipe: Recipe) -> tuple[Recipe, list[Round]]:
-    """The shapes and the rounds that a report's recipe names.
-
-    Raises:
-        UserError: one of their recipes is missing or altered.
-    """
-    shapes, *rest = [read_recipe(path) for path in recipe.places["recipes"]]
-    return shapes, [Round(i // 3, *rest[i : i + 3]) for i in range(0, len(rest), 3)]
-
-
 def finished(rounds: Sequence[Round]) -> list[Finished]:
     """The rounds, from 0, of which everything is there, with the agreement of their labels.
 
@@ -90,7 +80,7 @@ def finished(rounds: Sequence[Round]) -> list[Finished]:
     found: list[Finished] = []
     before: LabelFile | None = None
     for each in rounds:
-        if not all(artifact(recipe).is_file() for recipe in (each.train, each.export, each.evaluate)):
+        if not all(artifact(recipe).is_file() for recipe in each.steps):
             break
         labels = LabelFile(artifact(each.export))
         found.append(
@@ -111,12 +101,12 @@ def finished(rounds: Sequence[Round]) -> list[Finished]:
     return found
 
 
-def side(train: Recipe) -> int:
+def side(train: TrainRecipe) -> int:
     """Side of the network's square input, pixels: what 5 pixels are measured in."""
     return train.completed.model.image_size
 
 
-def record_of(recipe: Recipe) -> Record | None:
+def record_of(recipe: Step) -> Record | None:
     """The lineage record of a recipe's result; None where there is none."""
     file = record_file(artifact(recipe))
     return read_record(file) if file.is_file() else None

@@ -65,9 +65,9 @@ def ranking(rounds: Sequence[Finished], labels: Sequence[LabelFile]) -> Ranking:
 def galleries(rounds: Sequence[Finished]) -> tuple[Picture, Picture]:
     """The photographs on which rounds agree most, and least, with each round's labels side by side."""
     columns = [rounds[i] for i in sorted({round(i) for i in np.linspace(0, len(rounds) - 1, min(ROUNDS, len(rounds)))})]
-    labels = [LabelFile(label_file(r.export.name, r.export.key, r.export.places["epoch"])) for r in columns]
+    labels = [LabelFile(label_file(r.export.name, r.export.key, r.export.places.epoch)) for r in columns]
     ranked = ranking(rounds, labels)
-    folder = rounds[-1].export.places["folder"]
+    folder = rounds[-1].export.places.folder
     # No photograph is among the best and the worst.
     half = -(-len(ranked.order) // 2)
     return (

@@ -12,10 +12,10 @@ from hawp_core.data.shapes.primitives import PUBLISHED, STYLES
 from hawp_core.report.drawing import PREVIEW_COLUMNS, contact_sheet, overlay
 from hawp_core.report.galleries import SHAPES_OF_EACH, Picture
 from hawp_core.workflow.paths import shape_config
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe import SynthesizeRecipe
 
 
-def shape_picture(recipe: Recipe) -> Picture:
+def shape_picture(recipe: SynthesizeRecipe) -> Picture:
     """The synthetic shapes as they were trained on: the first images of each primitive with their labels."""
     data = ShapeSet(read_shapes(shape_config(recipe.key)).train)
     kinds: dict[str, list] = {}

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from hawp_core.report.finished import Finished
 from hawp_core.report.table import Row
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe import SynthesizeRecipe
 
 
-def write_figures(folder: Path, shapes: Recipe, rounds: Sequence[Finished], table: Sequence[Row]) -> list[Path]:
+def write_figures(
+    folder: Path, shapes: SynthesizeRecipe, rounds: Sequence[Finished], table: Sequence[Row]
+) -> list[Path]:
     """Write every figure as a picture and as a page with its numbers, and the table as CSV and as a page.
 
     Returns: the files.

@@ -5,10 +5,20 @@ Like the recipes, it needs neither torch nor cv2, so that planning a run takes n
 
 from dataclasses import dataclass
 
+from hawp_core.errors import UserError
 from hawp_core.model.shipped import SHIPPED_NAME
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import data_config, epochs, shape_config, trained_model
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.places import PhotographPlaces, ReportPlaces, TrainPlaces
+from hawp_core.workflow.recipe import (
+    EvaluateRecipe,
+    ExportRecipe,
+    ReportRecipe,
+    Step,
+    SynthesizeRecipe,
+    TrainRecipe,
+    read_recipe_of,
+)
 from hawp_core.workflow.recipe_builders import (
     Origin,
     evaluate_recipe,
@@ -24,42 +34,52 @@ class Round:
     """The recipes of one round."""
 
     number: int
-    train: Recipe
-    export: Recipe
-    evaluate: Recipe
+    train: TrainRecipe
+    export: ExportRecipe
+    evaluate: EvaluateRecipe
+
+    @property
+    def steps(self) -> tuple[TrainRecipe, ExportRecipe, EvaluateRecipe]:
+        """The recipes in the order of the work."""
+        return self.train, self.export, self.evaluate
 
 
 @dataclass(frozen=True)
 class Chain:
     """A run: the shapes, and its rounds in order."""
 
-    shapes: Recipe
+    shapes: SynthesizeRecipe
     rounds: list[Round]
 
     @property
-    def recipes(self) -> list[Recipe]:
+    def recipes(self) -> list[Step]:
         """Every recipe, upstream first."""
-        return [self.shapes, *(recipe for r in self.rounds for recipe in (r.train, r.export, r.evaluate))]
+        return [self.shapes, *(recipe for each in self.rounds for recipe in each.steps)]
 
 
-def plan(settings: Settings, photographs: str, places: dict, rounds: int | None = None) -> Chain:
+def plan(settings: Settings, photographs: str, at: PhotographPlaces, rounds: int | None = None) -> Chain:
     """The chain of a run, known before anything of it exists.
 
     Args:
         settings: of the run.
         photographs: fingerprint of the photographs.
-        places: where the photographs and their manifest lie, and the number of export shards.
+        at: where the photographs and their list lie, and the number of export shards.
         rounds: real rounds; the configured number where None.
     """
     shapes = synthesize_recipe(settings)
     done: list[Round] = []
     for number in range((settings.rounds if rounds is None else rounds) + 1):
-        done.append(_round(settings, number, shapes, done[-1] if done else None, photographs, places))
+        done.append(_round(settings, number, shapes, done[-1] if done else None, photographs, at))
     return Chain(shapes, done)
 
 
 def _round(
-    settings: Settings, number: int, shapes: Recipe, before: Round | None, photographs: str, places: dict
+    settings: Settings,
+    number: int,
+    shapes: SynthesizeRecipe,
+    before: Round | None,
+    photographs: str,
+    at: PhotographPlaces,
 ) -> Round:
     """A round, which learns from the labels of the round before, or from the shapes."""
     data = before.export if before else shapes
@@ -71,21 +91,12 @@ def _round(
         data=data.key,
         shapes=shapes.key,
         start=start,
-        places={
-            "data": str(data_config(data)),
-            "shapes": str(shape_config(shapes.key)),
-            "start": place,
-        },
+        places=TrainPlaces(data_config(data), shape_config(shapes.key), place),
     )
-    model = Origin(train.key, train.name, epochs(train), train.places["shapes"])
-    places = {**places, "model": str(trained_model(train))}
-    export = export_recipe(settings, model, photographs, places)
-    return Round(
-        number,
-        train,
-        export,
-        evaluate_recipe(settings, model, photographs, shapes.key, {**places, "shapes": model.shapes}),
-    )
+    model, file = Origin(train.key, train.name, epochs(train), train.places.shapes), trained_model(train)
+    export = export_recipe(settings, model, photographs, at, file)
+    evaluate = evaluate_recipe(settings, model, photographs, shapes.key, at, file, model.shapes)
+    return Round(number, train, export, evaluate)
 
 
 def _start(settings: Settings, before: Round | None) -> tuple[str | None, str | None]:
@@ -96,10 +107,33 @@ def _start(settings: Settings, before: Round | None) -> tuple[str | None, str | 
     return (shipped_key(), SHIPPED_NAME) if settings.train.synthetic.start == "shipped" else (None, None)
 
 
-def report_recipe(chain: Chain, rounds: int) -> Recipe:
+def report_recipe(chain: Chain, rounds: int) -> ReportRecipe:
     """The report on rounds 0 to `rounds` of a chain."""
-    first, parts = chain.rounds[0], chain.rounds[: rounds + 1]
-    inputs = {f"{r.stage}{part.number}": r.key for part in parts for r in (part.train, part.export, part.evaluate)}
-    files = [str(r.file) for r in (chain.shapes, *(r for p in parts for r in (p.train, p.export, p.evaluate)))]
-    name = first.train.name.removesuffix("-round0")
-    return Recipe("report", {}, {"shapes": chain.shapes.key, **inputs}, name, {"recipes": files})
+    about = Chain(chain.shapes, chain.rounds[: rounds + 1])
+    inputs = {f"{step.stage}{each.number}": step.key for each in about.rounds for step in each.steps}
+    files = tuple(recipe.file for recipe in about.recipes)
+    name = chain.rounds[0].train.name.removesuffix("-round0")
+    return ReportRecipe({}, {"shapes": chain.shapes.key, **inputs}, name, ReportPlaces(files))
+
+
+def reported_chain(report: ReportRecipe) -> Chain:
+    """The shapes and the rounds that a report is about.
+
+    Raises:
+        UserError: one of their recipes is missing, altered or of another stage.
+    """
+    files = report.places.recipes
+    if len(files) % 3 != 1:  # the shapes, and three for each round
+        raise UserError(
+            f"{report.file} does not name the recipes of whole rounds: delete it and run the workflow again."
+        )
+    rounds = [
+        Round(
+            number,
+            read_recipe_of(TrainRecipe, train),
+            read_recipe_of(ExportRecipe, export),
+            read_recipe_of(EvaluateRecipe, evaluate),
+        )
+        for number, (train, export, evaluate) in enumerate(zip(files[1::3], files[2::3], files[3::3], strict=True))
+    ]
+    return Chain(read_recipe_of(SynthesizeRecipe, files[0]), rounds)

@@ -2,7 +2,8 @@
 
 from hawp_core.errors import UserError
 from hawp_core.workflow.paths import manifest_file
-from hawp_core.workflow.recipe import RECIPES, Recipe, read_recipe
+from hawp_core.workflow.recipe import Recipe, read_recipe
+from hawp_core.workflow.recipe_file import RECIPES
 
 
 def find_recipe(key: str) -> Recipe:

@@ -19,7 +19,7 @@ from hawp_core.runtime.setting_types import ModelSettings, Settings
 from hawp_core.runtime.text import gigabytes
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import epochs
-from hawp_core.workflow.recipe import Recipe, real_settings
+from hawp_core.workflow.recipe import Step, TrainRecipe
 from hawp_core.workflow.recipe_builders import shape_images
 from hawp_core.workflow.status import state
 
@@ -99,11 +99,11 @@ class Estimate:
 
 def estimate(settings: Settings, chain: Chain) -> Estimate:
     """What is left of `chain`; a step that is begun counts as not begun."""
-    side, photographs = settings.model.image_size, chain.rounds[0].export.places["photographs"]
+    side, photographs = settings.model.image_size, chain.rounds[0].export.places.photographs
     rounds = len(chain.rounds)
     shapes = shape_images(settings)
     drawn = sum(shapes.values())
-    shape_jobs = sum(chain.shapes.places["shards"].values()) + 1
+    shape_jobs = chain.shapes.places.shards.train + chain.shapes.places.shards.validation + 1
     shape_left = not _done(chain.shapes)
     trainings = [each.train for each in chain.rounds if not _done(each.train)]
     exports = [each.export for each in chain.rounds if not _done(each.export)]
@@ -112,7 +112,7 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     views = 1 if settings.export.labels == "votes" else settings.export.views + 1
     looked_at = min(settings.evaluate.photographs, photographs) * (1 + settings.evaluate.pairs)
     looked_at += shapes["validation"]
-    shard_jobs = chain.rounds[0].export.places["shards"] + 1
+    shard_jobs = chain.rounds[0].export.places.shards + 1
     weights = model_bytes(settings.model)
     learnt = any(each.train in trainings for each in chain.rounds[1:])
     stages = [
@@ -136,13 +136,13 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     )
 
 
-def _done(recipe: Recipe) -> bool:
+def _done(recipe: Step) -> bool:
     return state(recipe).word == "done"
 
 
-def _images(train: Recipe, settings: Settings, photographs: int) -> int:
+def _images(train: TrainRecipe, settings: Settings, photographs: int) -> int:
     """Images that a training sees in all its epochs."""
-    real = real_settings(train)
+    real = train.real
     once = round(photographs * real.flips / (1 - real.shapes)) if real else shape_images(settings)["train"]
     return once * epochs(train)
 

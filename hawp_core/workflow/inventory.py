@@ -10,7 +10,7 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json
 from hawp_core.runtime.lease import worker
 from hawp_core.workflow.paths import DATA, MODELS, REPORTS
-from hawp_core.workflow.recipe import KEY_LENGTH, RECIPES
+from hawp_core.workflow.recipe_file import KEY_LENGTH, RECIPES
 
 KEY = rf"[0-9a-f]{{{KEY_LENGTH}}}"
 ROOTS = (str(MODELS), str(DATA), str(REPORTS))

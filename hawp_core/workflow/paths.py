@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hawp_core.runtime.names import named_folder
-from hawp_core.workflow.recipe import KEY_LENGTH, RECIPES, SHAPES_NAME, Recipe, training_stage
+from hawp_core.workflow.recipe import (
+    SHAPES_NAME,
+    EvaluateRecipe,
+    ExportRecipe,
+    Recipe,
+    ReportRecipe,
+    Step,
+    SynthesizeRecipe,
+    TrainRecipe,
+)
+from hawp_core.workflow.recipe_file import KEY_LENGTH, RECIPES
 from hawp_core.workflow.sharding import shard_name
 
 MODELS, DATA, REPORTS, LOGS = Path("exp-ssl"), Path("data-ssl"), Path("reports"), Path("logs")
@@ -43,11 +53,12 @@ def shape_config(key: str) -> Path:
     return DATA / SHAPES_NAME / f"{key}.yaml"
 
 
-def shape_shards(recipe: Recipe) -> dict[str, list[Path]]:
+def shape_shards(recipe: SynthesizeRecipe) -> dict[str, list[Path]]:
     """Split -> the shards of synthetic shapes."""
+    shards = recipe.places.shards
     return {
         split: [shape_shard(recipe.key, split, shard, of) for shard in range(of)]
-        for split, of in recipe.places["shards"].items()
+        for split, of in (("train", shards.train), ("validation", shards.validation))
     }
 
 
@@ -56,13 +67,12 @@ def shape_shard(key: str, split: str, shard: int, of: int) -> Path:
     return DATA / SHAPES_NAME / key / f"{split}-{shard_name(shard, of)}"
 
 
-def label_shards(recipe: Recipe, of: int | None = None) -> list[Path]:
-    """The shards of an export, as many as its recipe says, or `of`."""
-    of = recipe.places["shards"] if of is None else of
-    return [label_shard(recipe, shard, of) for shard in range(of)]
+def label_shards(recipe: ExportRecipe) -> list[Path]:
+    """The shards of an export, as many as its recipe says."""
+    return [label_shard(recipe, shard, recipe.places.shards) for shard in range(recipe.places.shards)]
 
 
-def label_shard(recipe: Recipe, shard: int, of: int) -> Path:
+def label_shard(recipe: ExportRecipe, shard: int, of: int) -> Path:
     """Where a shard of an export lies until the shards are joined."""
     return named_folder(DATA, recipe.name) / f"{recipe.key}-shards" / shard_name(shard, of)
 
@@ -77,46 +87,46 @@ def model_name(epoch: int) -> str:
     return f"model-{epoch:05d}.pth"
 
 
-def epochs(train: Recipe) -> int:
+def epochs(train: TrainRecipe) -> int:
     """Epochs of a training: the number in its model's name."""
-    return training_stage(train).epochs
+    return train.training.epochs
 
 
-def trained_model(train: Recipe) -> Path:
+def trained_model(train: TrainRecipe) -> Path:
     """The file that a training ends with."""
     return named_folder(MODELS, train.name) / train.key / model_name(epochs(train))
 
 
-def evaluation_file(evaluation: Recipe) -> Path:
+def evaluation_file(evaluation: EvaluateRecipe) -> Path:
     """The metrics of a round's model."""
     return named_folder(MODELS, evaluation.name) / evaluation.consumed("model") / evaluation_name(evaluation)
 
 
-def evaluation_name(evaluation: Recipe) -> str:
+def evaluation_name(evaluation: EvaluateRecipe) -> str:
     """Name of the file of metrics, beside the model."""
     return f"evaluation-{evaluation.key}.json"
 
 
-def report_folder(report: Recipe) -> Path:
+def report_folder(report: ReportRecipe) -> Path:
     """Where the figures and tables of a report lie."""
     return named_folder(REPORTS, report.name) / report.key
 
 
-def data_config(data: Recipe) -> Path:
+def data_config(data: SynthesizeRecipe | ExportRecipe) -> Path:
     """The data config that a training on `data` reads."""
-    if data.stage == "synthesize":
+    if isinstance(data, SynthesizeRecipe):
         return shape_config(data.key)
-    return label_file(data.name, data.key, data.places["epoch"], ".yaml")
+    return label_file(data.name, data.key, data.places.epoch, ".yaml")
 
 
-def artifact(recipe: Recipe) -> Path:
+def artifact(recipe: Step) -> Path:
     """The file that stands for a recipe's result."""
-    if recipe.stage == "synthesize":
+    if isinstance(recipe, SynthesizeRecipe):
         return shape_config(recipe.key)
-    if recipe.stage == "train":
+    if isinstance(recipe, TrainRecipe):
         return trained_model(recipe)
-    if recipe.stage == "export":
-        return label_file(recipe.name, recipe.key, recipe.places["epoch"])
+    if isinstance(recipe, ExportRecipe):
+        return label_file(recipe.name, recipe.key, recipe.places.epoch)
     return evaluation_file(recipe)
 
 

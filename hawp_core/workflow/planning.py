@@ -4,6 +4,7 @@ from hawp_core.data.photographs.manifest import fingerprint
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.chain import Chain, plan
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file
+from hawp_core.workflow.places import PhotographPlaces
 from hawp_core.workflow.sharding import shard_count
 
 
@@ -23,13 +24,9 @@ def plan_run(settings: Settings, rounds: int | None = None, *, write: bool = Fal
     listing = manifest_file(manifest.key)
     if write and not listing.is_file():
         manifest.write(listing)
-    places = {
-        "folder": folder,
-        "manifest": str(listing),
-        "photographs": len(manifest.entries),
-        "shards": shard_count(len(manifest.entries), settings.compute.shard_size),
-    }
-    chain = plan(settings, manifest.key, places, rounds)
+    count = len(manifest.entries)
+    at = PhotographPlaces(folder, listing, count, shard_count(count, settings.compute.shard_size))
+    chain = plan(settings, manifest.key, at, rounds)
     if write:
         for recipe in chain.recipes:
             recipe.write()

@@ -8,7 +8,7 @@ from hawp_core.runtime.journal import journal_file
 from hawp_core.training.metrics import MetricsRow, last_metrics
 from hawp_core.training.place import METRICS
 from hawp_core.workflow.paths import label_shards, shape_shards, trained_model
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe import ExportRecipe, Step, SynthesizeRecipe, TrainRecipe
 from hawp_core.workflow.recipe_builders import shape_images
 from hawp_core.workflow.sharding import shard_range
 
@@ -51,19 +51,19 @@ class ShardProgress:
     journal: Path
 
 
-def progress(recipe: Recipe) -> Progress:
+def progress(recipe: Step) -> Progress:
     """How far the step of a recipe is whose result is not there yet."""
-    if recipe.stage == "synthesize":
+    if isinstance(recipe, SynthesizeRecipe):
         return _shapes(recipe)
-    if recipe.stage == "train":
+    if isinstance(recipe, TrainRecipe):
         return _training(recipe)
-    if recipe.stage == "export":
+    if isinstance(recipe, ExportRecipe):
         done = sum(shard.done for shard in shards(recipe))
-        return Progress(done, recipe.places["photographs"], "photographs", done > 0)
+        return Progress(done, recipe.places.photographs, "photographs", done > 0)
     return Progress(None, None, "", False)
 
 
-def _shapes(recipe: Recipe) -> Progress:
+def _shapes(recipe: SynthesizeRecipe) -> Progress:
     images = shape_images(recipe.completed)
     done = 0
     for split, files in shape_shards(recipe).items():
@@ -72,29 +72,29 @@ def _shapes(recipe: Recipe) -> Progress:
     return Progress(done, sum(images.values()), "images", done > 0)
 
 
-def metrics_file(train: Recipe) -> Path:
+def metrics_file(train: TrainRecipe) -> Path:
     """The metrics of a training, a row each."""
     return trained_model(train).with_name(METRICS)
 
 
-def latest_metrics(train: Recipe) -> list[MetricsRow]:
+def latest_metrics(train: TrainRecipe) -> list[MetricsRow]:
     """The last rows of a training's metrics."""
     return last_metrics(metrics_file(train))
 
 
-def _training(recipe: Recipe) -> Progress:
+def _training(recipe: TrainRecipe) -> Progress:
     if rows := latest_metrics(recipe):
         return Progress(rows[-1].step, rows[-1].of, "steps", True)
     return Progress(None, None, "steps", metrics_file(recipe).is_file())
 
 
-def shards(export: Recipe) -> Iterator[ShardProgress]:
+def shards(export: ExportRecipe) -> Iterator[ShardProgress]:
     """How far each shard of an export is."""
     files = label_shards(export)
     for number, file in enumerate(files):
         journal = journal_file(file, export.key)
         if file.is_file():
-            wanted = shard_range(export.places["photographs"], number, len(files))
+            wanted = shard_range(export.places.photographs, number, len(files))
             yield ShardProgress(file, len(wanted), True, journal)
         else:
             done = journal.read_bytes().count(b"\n") if journal.is_file() else 0

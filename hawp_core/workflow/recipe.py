@@ -6,26 +6,31 @@ written beside them as `places`, outside the digest. Recipes are known before an
 """
 
 import functools
-import hashlib
-import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, TypeVar, get_type_hints
 
 from hawp_core.errors import UserError
-from hawp_core.runtime.files import read_json, write_json
-from hawp_core.runtime.names import check_name, is_address, named_folder
 from hawp_core.runtime.setting_types import RealSettings, Settings, SyntheticSettings
 from hawp_core.runtime.text import shown
-from hawp_core.workflow.recipe_check import check_complete, check_places
+from hawp_core.runtime.typed import typed
+from hawp_core.workflow.places import (
+    EvaluatePlaces,
+    ExportPlaces,
+    Places,
+    ReportPlaces,
+    SynthesizePlaces,
+    TrainPlaces,
+    to_dict,
+)
+from hawp_core.workflow.recipe_check import check_settings
+from hawp_core.workflow.recipe_file import RecipeFile, read_recipe_file
 from hawp_core.workflow.settings import Nested, with_defaults
-
-RECIPE_FORMAT = "hawp-rounds recipe 1"
 
 # Raise a stage's number when its result for the same settings changes: everything made by it, and all that follows,
 # is then made again. tests/end_to_end/test_versions.py compares a tiny run of each stage with what its number promised.
 STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "report": 1}
-
-KEY_LENGTH = 16  # hexadecimal digits: 64 bits, far beyond the number of artifacts of any run
 
 # What enters the address of a stage's result, as paths into the settings; a training takes its own section of `train` besides.
 # Everything else is `places` or `compute`.
@@ -38,60 +43,46 @@ ADDRESSED = {
     "evaluate": ("seed", "evaluate"),
 }  # fmt: skip
 
-RECIPES = Path("recipes")
 SHAPES_NAME = "synthetic-shapes"  # what the folder of the shapes is named: they belong to no round
-
-
-def digest(value: object) -> str:
-    """Hexadecimal SHA-256 of a JSON value in canonical form."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def recipe_file(stage: str, name: str, key: str) -> Path:
-    """Where a recipe is written, relative to the working folder."""
-    return named_folder(RECIPES, name) / f"{stage}-{key}.json"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one artifact is made.
+    """How one artifact is made; each stage has a class of its own.
 
     Attributes:
-        stage: synthesize, train, export, evaluate or report.
         settings: those that change the result, nested as in the configuration.
         inputs: role -> key of what is consumed (None where nothing is).
         name: folder of the run's round, such as hawpv3-round0.
         places: where the inputs lie and how the work is divided; not part of the key.
         version: the stage's version.
+
+    Raises:
+        UserError: the name is no folder, or an input no address.
     """
 
-    stage: str
     settings: Nested
     inputs: dict[str, str | None]
     name: str
-    places: dict = field(default_factory=dict)
+    places: Places
     version: int = 0
 
+    stage: ClassVar[str]
+
     def __post_init__(self) -> None:
-        check_name(self.name)
-        for role, key in self.inputs.items():
-            if key is not None and not is_address(key):
-                raise UserError(
-                    f"{shown(repr(key))[:80]} is no address of what a recipe consumes as {role}: make that file anew."
-                )
         if not self.version:
             object.__setattr__(self, "version", STAGE_VERSIONS[self.stage])
+        _ = self.as_file  # which checks the name and the inputs
 
     @functools.cached_property
     def completed(self) -> Settings:
-        """The settings of the recipe as they are worked with; those that it does not name have their defaults."""
+        """The settings as they are worked with; those that the recipe does not name have their defaults."""
         return with_defaults(self.settings)
 
-    @property
-    def identity(self) -> Nested:
-        """What the key is the digest of."""
-        return {"stage": self.stage, "version": self.version, "settings": self.settings, "inputs": self.inputs}
+    @functools.cached_property
+    def as_file(self) -> RecipeFile:
+        """The recipe as it is written."""
+        return RecipeFile(self.stage, self.version, self.settings, self.inputs, self.name, to_dict(self.places))
 
     def consumed(self, role: str) -> str:
         """The key of what is consumed in a role that is never empty.
@@ -105,79 +96,128 @@ class Recipe:
         return key
 
     @property
-    def key(self) -> str:
-        """The artifact's address: hexadecimal."""
-        return digest(self.identity)[:KEY_LENGTH]
+    def identity(self) -> Nested:
+        """What the key is the digest of."""
+        return self.as_file.identity
 
     @property
-    def seal(self) -> str:
-        """Digest of what the file of a recipe holds beside its key's content: a change by hand or by damage shows."""
-        return digest([self.name, self.places])[:KEY_LENGTH]
+    def key(self) -> str:
+        """The artifact's address: hexadecimal."""
+        return self.as_file.key
 
     @property
     def file(self) -> Path:
         """Where the recipe is written."""
-        return recipe_file(self.stage, self.name, self.key)
+        return self.as_file.path
 
     def write(self) -> Path:
         """Write the recipe, unless the same is there."""
-        record = {
-            "format": RECIPE_FORMAT, "key": self.key, "name": self.name, "places": self.places, "seal": self.seal,
-            **self.identity,
-        }  # fmt: skip
-        if not self.file.is_file() or read_json(self.file) != record:
-            write_json(self.file, record)
-        return self.file
+        return self.as_file.write()
 
 
-def real_settings(train: Recipe) -> RealSettings | None:
-    """How a training on labelled photographs goes; None for one on shapes."""
-    stages = train.settings["train"]
-    return train.completed.train.real if isinstance(stages, dict) and "real" in stages else None
+@dataclass(frozen=True)
+class SynthesizeRecipe(Recipe):
+    """How the synthetic shapes are made."""
+
+    places: SynthesizePlaces
+    stage: ClassVar[str] = "synthesize"
 
 
-def training_stage(train: Recipe) -> SyntheticSettings | RealSettings:
-    """The part of a training's settings that says how it goes: `train.real`, or `train.synthetic`."""
-    return real_settings(train) or train.completed.train.synthetic
+@dataclass(frozen=True)
+class TrainRecipe(Recipe):
+    """How a model is made."""
+
+    places: TrainPlaces
+    stage: ClassVar[str] = "train"
+
+    @property
+    def real(self) -> RealSettings | None:
+        """How a training on labelled photographs goes; None for one on shapes."""
+        stages = self.settings.get("train")
+        return self.completed.train.real if isinstance(stages, dict) and "real" in stages else None
+
+    @property
+    def training(self) -> SyntheticSettings | RealSettings:
+        """The part of the settings that says how the training goes: `train.real`, or `train.synthetic`."""
+        return self.real or self.completed.train.synthetic
 
 
-def read_recipe(path: Path | str, *, any_version: bool = False) -> Recipe:
+@dataclass(frozen=True)
+class ExportRecipe(Recipe):
+    """How the labels of photographs are made."""
+
+    places: ExportPlaces
+    stage: ClassVar[str] = "export"
+
+
+@dataclass(frozen=True)
+class EvaluateRecipe(Recipe):
+    """How a model is measured."""
+
+    places: EvaluatePlaces
+    stage: ClassVar[str] = "evaluate"
+
+
+@dataclass(frozen=True)
+class ReportRecipe(Recipe):
+    """How the report on finished rounds is made."""
+
+    places: ReportPlaces
+    stage: ClassVar[str] = "report"
+
+
+Step = SynthesizeRecipe | TrainRecipe | ExportRecipe | EvaluateRecipe  # of the chain of rounds
+KINDS: dict[str, type[Step | ReportRecipe]] = {
+    kind.stage: kind for kind in (SynthesizeRecipe, TrainRecipe, ExportRecipe, EvaluateRecipe, ReportRecipe)
+}
+Kind = TypeVar("Kind", bound=Recipe)
+
+
+def roles(kind: type[Recipe]) -> type[Places]:
+    """The class of the places of a stage's recipes."""
+    found: type[Places] = get_type_hints(kind)["places"]
+    return found
+
+
+def read_recipe(path: Path | str) -> Step | ReportRecipe:
     """Read a recipe.
-
-    Args:
-        any_version: also one that an earlier version of this tool planned with.
 
     Raises:
         UserError: unreadable, altered since it was written, or of another version of this tool.
     """
-    record = read_json(path)
-    if record.get("format") != RECIPE_FORMAT:
+    found = read_recipe_file(path)
+    if found.version != STAGE_VERSIONS[found.stage]:
         raise UserError(
-            f"{shown(path)} has the recipe format {shown(repr(record.get('format')))[:80]}, and this version reads {RECIPE_FORMAT!r}: "
-            "delete it and run the workflow again."
+            f"{shown(path)} asks for version {found.version} of the stage '{found.stage}', and this is version "
+            f"{STAGE_VERSIONS[found.stage]}: run the workflow again, which plans with the present version."
         )
-    stage, version, inputs = record.get("stage"), record.get("version"), record.get("inputs")
-    if not isinstance(stage, str) or stage not in STAGE_VERSIONS:
-        raise UserError(f"{shown(path)} is of no stage that this version knows: delete it and run the workflow again.")
-    check_places(path, record.get("places"))
-    if not isinstance(inputs, dict) or not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise UserError(f"{shown(path)} lacks inputs or a version: delete it and run the workflow again.")
-    recipe = Recipe(stage, record.get("settings", {}), inputs, record.get("name", ""), record["places"], version)
-    if recipe.seal != record.get("seal"):
+    kind = KINDS[found.stage]
+    try:
+        places = typed(roles(kind), found.places)
+    except ValueError as error:
+        raise UserError(f"{shown(path)}: of its places, {error}: delete it and run the workflow again.") from error
+    check_settings(path, found.stage, found.settings)
+    made: Callable[..., Step | ReportRecipe] = kind
+    return made(found.settings, found.inputs, found.name, places, found.version)
+
+
+def read_recipe_of(kind: type[Kind], path: Path | str) -> Kind:
+    """Read a recipe of one stage.
+
+    Raises:
+        UserError: as `read_recipe`, or of another stage.
+    """
+    return of_stage(kind, read_recipe(path), path)
+
+
+def of_stage(kind: type[Kind], recipe: Recipe, path: Path | str) -> Kind:
+    """The recipe of a file, which must be of this stage.
+
+    Raises:
+        UserError: it is of another.
+    """
+    if not isinstance(recipe, kind):
         raise UserError(
-            f"{shown(path)} was altered, or written by an earlier version: its name and places do not match their seal; delete it "
-            "and run the workflow again."
-        )
-    if recipe.key != record.get("key"):
-        raise UserError(
-            f"{shown(path)} was altered: its content has the key {recipe.key}, and it says {shown(str(record.get('key')))[:80]}; "
-            "delete it and run the workflow again."
-        )
-    if recipe.version == STAGE_VERSIONS[stage]:
-        check_complete(path, stage, recipe.settings, recipe.places)
-    elif not any_version:
-        raise UserError(
-            f"{shown(path)} asks for version {recipe.version} of the stage '{recipe.stage}', and this is version "
-            f"{STAGE_VERSIONS[stage]}: run the workflow again, which plans with the present version."
+            f"{shown(path)} is a recipe of the stage '{recipe.stage}', where one of '{kind.stage}' is needed: run the workflow again."
         )
     return recipe

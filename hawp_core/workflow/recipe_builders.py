@@ -11,7 +11,23 @@ from hawp_core.runtime.names import is_address
 from hawp_core.runtime.setting_types import Section, Settings
 from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import typed
-from hawp_core.workflow.recipe import ADDRESSED, KEY_LENGTH, SHAPES_NAME, Recipe
+from hawp_core.workflow.places import (
+    EvaluatePlaces,
+    ExportPlaces,
+    PhotographPlaces,
+    SplitShards,
+    SynthesizePlaces,
+    TrainPlaces,
+)
+from hawp_core.workflow.recipe import (
+    ADDRESSED,
+    SHAPES_NAME,
+    EvaluateRecipe,
+    ExportRecipe,
+    SynthesizeRecipe,
+    TrainRecipe,
+)
+from hawp_core.workflow.recipe_file import KEY_LENGTH
 from hawp_core.workflow.settings import Nested, to_dict, without_later_defaults
 from hawp_core.workflow.sharding import shard_count
 
@@ -30,7 +46,7 @@ class Origin:
     key: str
     name: str
     epoch: int
-    shapes: str | None
+    shapes: Path | None
 
     @classmethod
     def of(cls, info: dict, model: Path) -> "Origin":
@@ -47,8 +63,7 @@ class Origin:
             raise UserError(
                 f"{shown(model)} does not say what it was trained with ({error}): it is damaged; train or copy it again."
             ) from error
-        shapes = None if made.shapes is None else str(made.shapes)
-        return cls(made.key or sha256(model)[:KEY_LENGTH], made.name or model.stem, info["epoch"], shapes)
+        return cls(made.key or sha256(model)[:KEY_LENGTH], made.name or model.stem, info["epoch"], made.shapes)
 
 
 @dataclass(frozen=True)
@@ -87,17 +102,17 @@ def shape_images(settings: Settings) -> dict[str, int]:
     return {"train": image_count(settings.shapes.train), "validation": image_count(settings.shapes.validation)}
 
 
-def synthesize_recipe(settings: Settings) -> Recipe:
+def synthesize_recipe(settings: Settings) -> SynthesizeRecipe:
     """The synthetic shapes."""
     size = settings.compute.shape_shard_size
-    counts = {split: shard_count(images, size) for split, images in shape_images(settings).items()}
+    shards = SplitShards(**{split: shard_count(images, size) for split, images in shape_images(settings).items()})
     chosen = pick(settings, *ADDRESSED["synthesize"])
-    return Recipe("synthesize", chosen, {}, SHAPES_NAME, {"shards": counts, "shard_size": size})
+    return SynthesizeRecipe(chosen, {}, SHAPES_NAME, SynthesizePlaces(shards, size))
 
 
 def train_recipe(
-    settings: Settings, section: Section, name: str, *, data: str, shapes: str, start: str | None, places: dict
-) -> Recipe:
+    settings: Settings, section: Section, name: str, *, data: str, shapes: str, start: str | None, places: TrainPlaces
+) -> TrainRecipe:
     """A training.
 
     Args:
@@ -107,18 +122,31 @@ def train_recipe(
         places: where these lie.
     """
     chosen = pick(settings, *ADDRESSED["train"], f"train.{section}")
-    return Recipe("train", chosen, {"data": data, "shapes": shapes, "start": start}, name, places)
+    return TrainRecipe(chosen, {"data": data, "shapes": shapes, "start": start}, name, places)
 
 
-def export_recipe(settings: Settings, origin: Origin, photographs: str, places: dict) -> Recipe:
-    """The labelling of the photographs with this fingerprint by the model of `origin`."""
+def export_recipe(
+    settings: Settings, origin: Origin, photographs: str, at: PhotographPlaces, model: Path
+) -> ExportRecipe:
+    """The labelling of the photographs with this fingerprint, which are `at` these places, by the model of `origin`."""
     inputs: dict[str, str | None] = {"model": origin.key, "photographs": photographs}
-    places = {**places, "epoch": origin.epoch, "shapes": origin.shapes}
-    return Recipe("export", pick(settings, *ADDRESSED["export"]), inputs, origin.name, places)
+    places = ExportPlaces(at.folder, at.manifest, at.photographs, at.shards, model, origin.epoch, origin.shapes)
+    return ExportRecipe(pick(settings, *ADDRESSED["export"]), inputs, origin.name, places)
 
 
-def evaluate_recipe(settings: Settings, origin: Origin, photographs: str, shapes: str | None, places: dict) -> Recipe:
+def evaluate_recipe(
+    settings: Settings,
+    origin: Origin,
+    photographs: str,
+    shapes: str | None,
+    at: PhotographPlaces,
+    model: Path,
+    shapes_at: Path | None,
+) -> EvaluateRecipe:
     """The measurement of the model of `origin` on photographs, on the shapes with the key `shapes`, on labelled ones.
+
+    Args:
+        at, model, shapes_at: where the photographs, the model and the shapes lie.
 
     Raises:
         UserError: the annotations that the settings name cannot be read.
@@ -128,6 +156,7 @@ def evaluate_recipe(settings: Settings, origin: Origin, photographs: str, shapes
     # Their content enters the address, not their place.
     unplaced = replace(settings, evaluate=replace(settings.evaluate, truth="", truth_images=""))
     chosen = pick(unplaced, *ADDRESSED["evaluate"])
+    places = EvaluatePlaces(at.folder, at.manifest, at.photographs, at.shards, model, shapes_at)
     if truth:
         try:
             inputs["truth"] = sha256(truth)
@@ -135,5 +164,5 @@ def evaluate_recipe(settings: Settings, origin: Origin, photographs: str, shapes
             raise UserError(
                 f"{truth} cannot be read ({error.strerror}): give existing annotations as evaluate.truth, or none."
             ) from error
-        places = {**places, "truth": truth, "truth_images": images or str(Path(truth).parent / "images")}
-    return Recipe("evaluate", chosen, inputs, origin.name, places)
+        places = replace(places, truth=truth, truth_images=images or str(Path(truth).parent / "images"))
+    return EvaluateRecipe(chosen, inputs, origin.name, places)

@@ -9,17 +9,10 @@ from pathlib import Path
 from hawp_core.errors import UserError
 from hawp_core.runtime.names import stays_inside, usable
 from hawp_core.runtime.text import shown
-from hawp_core.workflow.settings import check
+from hawp_core.workflow.settings import Nested, check
 
 MOST = 10**7  # shards or photographs of one job list, epochs of one training
-# What the steps read of a recipe of each stage: places by their roles, and settings by their paths.
-PLACES = {
-    "synthesize": ("shards",),
-    "train": ("data", "shapes", "start"),
-    "export": ("folder", "manifest", "photographs", "shards", "model", "epoch", "shapes"),
-    "evaluate": ("folder", "manifest", "model", "shapes"),
-    "report": ("recipes",),
-}
+# What the steps read of the settings in a recipe of each stage, by their paths; `places.py` has what they read of the places.
 SETTINGS = {
     "synthesize": ("seed", "shapes.train", "shapes.validation", "model.image_size"),
     "train": ("seed", "model.image_size"),
@@ -35,8 +28,10 @@ MAY_BE_NONE = {"start", "shapes"}
 ANYWHERE = {"folder", "truth", "truth_images"}
 
 
-def check_places(path: Path | str, places: object) -> None:
+def check_places(path: Path | str, places: object) -> Nested:
     """Make sure that what a recipe's file says of where things lie stays inside the run; what the user has may lie anywhere.
+
+    Returns: the places.
 
     Raises:
         UserError: a place outside the working folder, or no place at all.
@@ -46,6 +41,7 @@ def check_places(path: Path | str, places: object) -> None:
     for role, value in places.items():
         if not _acceptable(role, value):
             raise _outside(path, role, value)
+    return places
 
 
 def _outside(path: Path | str, role: str, value: object) -> UserError:
@@ -72,23 +68,17 @@ def _is_count(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST
 
 
-def check_complete(path: Path | str, stage: str, settings: object, places: dict) -> None:
-    """Make sure that a recipe's file has the settings and places that the steps read, and that its settings are acceptable.
+def check_settings(path: Path | str, stage: str, settings: Nested) -> None:
+    """Make sure that a recipe's file has the settings that the steps read, and that its settings are acceptable.
 
     Raises:
         UserError: one is missing, or not acceptable.
     """
-    for role in PLACES[stage]:
-        if role not in places:
-            raise UserError(f"{shown(path)} lacks places.{role}: delete it and run the workflow again.")
-    if "shards" in places and isinstance(places["shards"], dict) != (stage == "synthesize"):
-        raise _outside(path, "shards", places["shards"])
-    if not isinstance(settings, dict):
-        raise UserError(f"{shown(path)} holds no settings: delete it and run the workflow again.")
     check(settings, path)
     needed = list(SETTINGS[stage])
     if stage == "train":
-        section = "real" if "real" in settings.get("train", {}) else "synthetic"
+        sections = settings.get("train")
+        section = "real" if isinstance(sections, dict) and "real" in sections else "synthetic"
         needed += [f"train.{section}.{name}" for name in OF_TRAINING]
     for name in needed:
         value: object = settings

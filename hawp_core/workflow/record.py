@@ -18,7 +18,8 @@ from hawp_core.runtime.files import read_json, sha256, write_json
 from hawp_core.runtime.names import is_address, stays_inside
 from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import named, typed
-from hawp_core.workflow.recipe import Recipe, digest
+from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.recipe_file import digest
 
 RECORDED_PACKAGES = ("torch", "kornia", "opencv-python-headless", "pillow", "numpy", "scipy", "h5py", "snakemake")
 

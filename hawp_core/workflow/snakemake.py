@@ -4,6 +4,7 @@ One `Run` serves one Snakemake process. The driver's process plans, and writes t
 Snakefile again, plans nothing and reads its own recipe.
 """
 
+import dataclasses
 import functools
 import re
 import shlex
@@ -15,7 +16,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from hawp_core.errors import UserError
 from hawp_core.model.shipped import SHIPPED_NAME
 from hawp_core.workflow import driver
-from hawp_core.workflow.chain import Chain, report_recipe
+from hawp_core.workflow.chain import Chain, report_recipe, reported_chain
 from hawp_core.workflow.cost import describe, estimate, read_rates
 from hawp_core.workflow.paths import (
     artifact,
@@ -27,7 +28,20 @@ from hawp_core.workflow.paths import (
     trained_model,
 )
 from hawp_core.workflow.planning import plan_run
-from hawp_core.workflow.recipe import SHAPES_NAME, Recipe, read_recipe, recipe_file, training_stage
+from hawp_core.workflow.recipe import (
+    SHAPES_NAME,
+    EvaluateRecipe,
+    ExportRecipe,
+    Kind,
+    Recipe,
+    ReportRecipe,
+    SynthesizeRecipe,
+    TrainRecipe,
+    of_stage,
+    read_recipe,
+    roles,
+)
+from hawp_core.workflow.recipe_file import recipe_file
 from hawp_core.workflow.settings import complete
 
 P = ParamSpec("P")
@@ -139,21 +153,35 @@ class Run:
         return [str(path) for path in (*found, *(report_folder(report) / f"{page}.html" for page in pages))]
 
 
-@functools.cache
+read_once = functools.cache(read_recipe)
+
+
 @in_a_sentence
-def recipe_of(stage: str, name: str, key: str) -> Recipe:
+def recipe_of(kind: type[Kind], name: str, key: str) -> Kind:
     """The recipe that a job's name asks for."""
-    return read_recipe(recipe_file(stage, name, key))
+    path = recipe_file(kind.stage, name, key)
+    return of_stage(kind, read_once(path), path)
 
 
-def place(stage: str, role: str) -> Callable[[Wildcards], str | list]:
-    """An input function: where the recipe says that something lies; nothing where it needs none, or what is shipped."""
+def place(kind: type[Recipe], role: str) -> Callable[[Wildcards], str | list[str]]:
+    """An input function: where the recipe says that something lies; nothing where it needs none, or what is shipped.
 
-    def found(wildcards: Wildcards) -> str | list:
-        place = recipe_of(stage, wildcards.name, wildcards.key).places[role]
-        return [] if place in (None, SHIPPED_NAME) else place
+    Raises:
+        AttributeError: recipes of that stage have no such place; when the rules are read, not when a job starts.
+    """
+    if role not in {field.name for field in dataclasses.fields(roles(kind))}:
+        raise AttributeError(f"recipes of the stage {kind.stage} have no place {role!r}")
+
+    def found(wildcards: Wildcards) -> str | list[str]:
+        place = getattr(recipe_of(kind, wildcards.name, wildcards.key).places, role)
+        return [] if place in (None, SHIPPED_NAME) else str(place)
 
     return found
+
+
+def photographs_of(kind: type[ExportRecipe | EvaluateRecipe]) -> Callable[[Wildcards], str]:
+    """A function of a job's parameters: the folder of the photographs."""
+    return lambda wildcards: recipe_of(kind, wildcards.name, wildcards.key).places.folder
 
 
 def growing(minutes: int) -> Callable[[Wildcards, int], int]:
@@ -163,26 +191,26 @@ def growing(minutes: int) -> Callable[[Wildcards, int], int]:
 
 def drawn_shards(wildcards: Wildcards) -> list[str]:
     """An input function: the shards of the shapes."""
-    recipe = recipe_of("synthesize", SHAPES_NAME, wildcards.key)
+    recipe = recipe_of(SynthesizeRecipe, SHAPES_NAME, wildcards.key)
     return [str(path) for files in shape_shards(recipe).values() for path in files]
 
 
 def labelled_shards(wildcards: Wildcards) -> list[str]:
     """An input function: the shards of an export."""
-    return [str(path) for path in label_shards(recipe_of("export", wildcards.name, wildcards.key))]
+    return [str(path) for path in label_shards(recipe_of(ExportRecipe, wildcards.name, wildcards.key))]
 
 
 def reported(wildcards: Wildcards) -> list[str]:
     """An input function: every result of the rounds that a report is about."""
-    recipe = recipe_of("report", wildcards.name, wildcards.key)
-    return [str(artifact(read_recipe(path))) for path in recipe.places["recipes"]]
+    recipe = recipe_of(ReportRecipe, wildcards.name, wildcards.key)
+    return [str(artifact(step)) for step in reported_chain(recipe).recipes]
 
 
 def training_options(wildcards: Wildcards) -> str:
     """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
-    recipe = recipe_of("train", wildcards.name, wildcards.key)
-    stage = training_stage(recipe)
-    start = f" --pretrained {recipe.places['start']}" if recipe.places["start"] else ""
+    recipe = recipe_of(TrainRecipe, wildcards.name, wildcards.key)
+    stage = recipe.training
+    start = f" --pretrained {recipe.places.start}" if recipe.places.start else ""
     return (
         f"--name {recipe.name} --base-lr {stage.base_lr} --epochs {stage.epochs} --batch-size {stage.batch_size}{start}"
     )
@@ -190,18 +218,18 @@ def training_options(wildcards: Wildcards) -> str:
 
 def truth_options(wildcards: Wildcards) -> str:
     """The options of a measurement that name labelled photographs, where its recipe does."""
-    places = recipe_of("evaluate", wildcards.name, wildcards.key).places
-    if not places.get("truth"):
+    places = recipe_of(EvaluateRecipe, wildcards.name, wildcards.key).places
+    if not places.truth:
         return ""
-    return f"--truth {shlex.quote(places['truth'])} --truth-images {shlex.quote(places['truth_images'])}"
+    return f"--truth {shlex.quote(places.truth)} --truth-images {shlex.quote(places.truth_images or '')}"
 
 
 def export_options(wildcards: Wildcards) -> str:
     """The options that the recipe's users know, spelled out: the log shows the line to repeat."""
-    recipe = recipe_of("export", wildcards.name, wildcards.key)
+    recipe = recipe_of(ExportRecipe, wildcards.name, wildcards.key)
     export = recipe.completed.export
-    model = Path(recipe.places["model"])
+    model = recipe.places.model
     return (
-        f"--metarch HAWP-{export.labels} --workdir {model.parent} --epoch {recipe.places['epoch']} "
+        f"--metarch HAWP-{export.labels} --workdir {model.parent} --epoch {recipe.places.epoch} "
         f"--modelcfg {model.parent / 'model.yaml'} --min-score {export.min_score}"
     )

@@ -15,7 +15,7 @@ from hawp_core.training.metrics import StepRow, ValidationRow
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import artifact, logs
 from hawp_core.workflow.progress import latest_metrics, progress, shards
-from hawp_core.workflow.recipe import Recipe, training_stage
+from hawp_core.workflow.recipe import ExportRecipe, Step, SynthesizeRecipe, TrainRecipe
 from hawp_core.workflow.record import Record, read_record, record_file
 
 
@@ -38,7 +38,7 @@ class State:
     metric: str = ""
 
 
-def state(recipe: Recipe) -> State:
+def state(recipe: Step) -> State:
     """Whether a recipe's result is there, and what is known of it."""
     path = artifact(recipe)
     if path.is_file():
@@ -50,13 +50,13 @@ def state(recipe: Recipe) -> State:
     return State("partial", detail) if detail else State("missing")
 
 
-def _headline(recipe: Recipe, record: Record) -> str:
+def _headline(recipe: Step, record: Record) -> str:
     count = record.count
-    if recipe.stage == "train":
+    if isinstance(recipe, TrainRecipe):
         return f"sAP10 {count('sAP10'):.1f} on shapes"
-    if recipe.stage == "export":
+    if isinstance(recipe, ExportRecipe):
         return f"{count('lines') / max(1, count('images')):.1f} lines an image, {count('rejected'):.0f} rejected"
-    if recipe.stage == "synthesize":
+    if isinstance(recipe, SynthesizeRecipe):
         return f"{count('train'):.0f} + {count('validation'):.0f} images"
     return shown(str(record.counts.get("headline", "")))
 
@@ -77,7 +77,7 @@ class Activity:
     """
 
     round: int | None
-    recipe: Recipe
+    recipe: Step
     word: str
     done: int | None = None
     total: int | None = None
@@ -95,24 +95,26 @@ def activities(chain: Chain) -> Iterator[Activity]:
     """Every step of a chain, upstream first."""
     yield _look(chain.shapes, None)
     for each in chain.rounds:
-        for recipe in (each.train, each.export, each.evaluate):
+        for recipe in each.steps:
             yield _look(recipe, each.number)
 
 
-def _look(recipe: Recipe, number: int | None) -> Activity:
+def _look(recipe: Step, number: int | None) -> Activity:
     if artifact(recipe).is_file():
         found = state(recipe)
         return Activity(number, recipe, "done", last=found.metric)
-    return {"train": _training, "export": _labelling}.get(recipe.stage, _other)(recipe, number)
+    if isinstance(recipe, TrainRecipe):
+        return _training(recipe, number)
+    return _labelling(recipe, number) if isinstance(recipe, ExportRecipe) else _other(recipe, number)
 
 
-def _training(recipe: Recipe, number: int | None) -> Activity:
+def _training(recipe: TrainRecipe, number: int | None) -> Activity:
     holder = worker(artifact(recipe).parent) or ""
     rows, at = latest_metrics(recipe), progress(recipe)
     word = "running" if holder else "stopped" if rows else "waiting"
     if at.done is None or at.total is None:
         return Activity(number, recipe, word, worker=holder)
-    batch = training_stage(recipe).batch_size
+    batch = recipe.training.batch_size
     steps = [row for row in rows if isinstance(row, StepRow)]
     validated = [row for row in rows if isinstance(row, ValidationRow)]
     said = [f"loss {steps[-1].loss:.3f} in epoch {steps[-1].epoch}"] if steps else []
@@ -121,8 +123,8 @@ def _training(recipe: Recipe, number: int | None) -> Activity:
     return Activity(number, recipe, word, at.done * batch, at.total * batch, rate, ", ".join(said), holder)
 
 
-def _labelling(recipe: Recipe, number: int | None) -> Activity:
-    total = recipe.places["photographs"]
+def _labelling(recipe: ExportRecipe, number: int | None) -> Activity:
+    total = recipe.places.photographs
     done, lines, rate, workers = 0, 0.0, 0.0, []
     for shard in shards(recipe):
         done += shard.done
@@ -139,7 +141,7 @@ def _labelling(recipe: Recipe, number: int | None) -> Activity:
     return Activity(number, recipe, word, done, total, rate or None, last, "; ".join(workers))
 
 
-def _other(recipe: Recipe, number: int | None) -> Activity:
+def _other(recipe: Step, number: int | None) -> Activity:
     """Steps that hold no lease: begun when their log is there."""
     files = sorted(logs(recipe), key=lambda path: path.stat().st_mtime)
     if not files:

@@ -17,7 +17,7 @@ from hawp_core.runtime.lease import worker
 from hawp_core.runtime.names import inside
 from hawp_core.workflow.inventory import KEY, ROOTS, below, is_written
 from hawp_core.workflow.paths import CACHE, DATA, FINGERPRINT_CACHE, MODELS, manifest_file
-from hawp_core.workflow.recipe import KEY_LENGTH, RECIPES, read_recipe
+from hawp_core.workflow.recipe_file import KEY_LENGTH, RECIPES, read_recipe_file
 from hawp_core.workflow.record import read_record, record_file
 
 # Results that have a lineage record beside them, below the folder of a round; older reports have none.
@@ -140,9 +140,9 @@ def _check_plan(path: Path, found: Verified) -> None:
 
 
 def _check_recipe(path: Path) -> None:
-    recipe = read_recipe(path, any_version=True)
-    if recipe.file != path:
-        raise UserError(f"{path} holds the recipe of {recipe.file}: remove it and run the workflow again.")
+    place = read_recipe_file(path).path
+    if place != path:
+        raise UserError(f"{path} holds the recipe of {place}: remove it and run the workflow again.")
 
 
 def _check_list(path: Path) -> None:

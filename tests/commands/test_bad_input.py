@@ -12,7 +12,8 @@ from places import TINY
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.workflow.recipe import Recipe
+from hawp_core.workflow.places import ReportPlaces
+from hawp_core.workflow.recipe import ReportRecipe
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def photographs(**values) -> str:
 
 
 def report_of_nothing() -> Path:
-    return Recipe("report", {}, {}, "a", {"recipes": []}).write()
+    return ReportRecipe({}, {}, "a", ReportPlaces(())).write()
 
 
 def label(*options):

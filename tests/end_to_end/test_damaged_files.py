@@ -22,7 +22,7 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from places import TINY
+from places import PHOTOGRAPHS, TINY
 
 from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config
 from hawp_core.data.label_file import LabelFile, write_labels
@@ -44,8 +44,9 @@ from hawp_core.training.metrics import last_metrics, read_metrics
 from hawp_core.workflow import cost
 from hawp_core.workflow import settings as configuration
 from hawp_core.workflow.chain import plan
-from hawp_core.workflow.recipe import digest, read_recipe
+from hawp_core.workflow.recipe import read_recipe
 from hawp_core.workflow.recipe_builders import Origin
+from hawp_core.workflow.recipe_file import digest
 from hawp_core.workflow.record import read_record, write_record
 
 USUAL = 700
@@ -161,8 +162,7 @@ def _kinds() -> list[Kind]:
         images=np.arange(128, dtype=np.uint8).reshape(2, 8, 8),
         about={"x": 1},
     )
-    places = {"folder": "photos", "manifest": "list", "photographs": 10, "shards": 2}
-    chain = plan(tiny, "d" * 64, places, 1)
+    chain = plan(tiny, "d" * 64, PHOTOGRAPHS, 1)
     recipe = chain.rounds[1].train
     for name, each in {
         "recipe.json": recipe,

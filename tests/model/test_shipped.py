@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import PHOTOGRAPHS as PLACES
 from places import ROOT
 
 from hawp_core import load
@@ -39,12 +40,12 @@ def test_they_fit_the_presets_that_go_on_from_them(model):
 
 def test_other_weights_are_another_address(monkeypatch, tmp_path):
     settings = load_settings(ROOT / "config" / "config.yaml")
-    before = chain.plan(settings, "f" * 64, {}, 0).rounds[0].train
-    assert before.inputs["start"] == sha256(SHIPPED)[:16] and before.places["start"] == "shipped"
+    before = chain.plan(settings, "f" * 64, PLACES, 0).rounds[0].train
+    assert before.inputs["start"] == sha256(SHIPPED)[:16] and before.places.start == "shipped"
     other = tmp_path / "other.pth"
     other.write_bytes(SHIPPED.read_bytes() + b"x")
     monkeypatch.setattr(recipe_builders, "SHIPPED", other)
-    assert chain.plan(settings, "f" * 64, {}, 0).rounds[0].train.key != before.key
+    assert chain.plan(settings, "f" * 64, PLACES, 0).rounds[0].train.key != before.key
 
 
 def test_the_first_call_finds_the_lines_of_a_photograph(model):

@@ -48,7 +48,7 @@ PAGES = {"rounds", "chain", "metrics", "losses", "validation", "gallery-best", "
 
 def carry_out(recipe: Recipe) -> None:
     """Do by hand what the workflow would do for a recipe."""
-    places = recipe.places
+    places = recipe.as_file.places
     words = {
         "synthesize": ["synthesize", "--config", recipe.file],
         "train": ["train", "--datacfg", places.get("data"), "--modelcfg", recipe.file],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from places import TINY
+from places import PHOTOGRAPHS, TINY
 
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.training import trainer
@@ -189,7 +189,7 @@ def test_two_trainings_of_one_address_do_not_write_together(hawp, shapes, monkey
 def test_the_schedule_falls_after_its_steps(tiny):
     schedule = Schedule.from_settings(tiny, "synthetic")
     assert [schedule.rate(step, 4) for step in (0, 3, 4, 7)] == [0.001, 0.001, *[pytest.approx(0.0001)] * 2]
-    assert epochs(plan(tiny, "f" * 16, {}, 0).rounds[0].train) == schedule.epochs
+    assert epochs(plan(tiny, "f" * 16, PHOTOGRAPHS, 0).rounds[0].train) == schedule.epochs
 
 
 def test_a_cosine_begins_at_the_rate_and_ends_at_a_hundredth_of_it(tiny):

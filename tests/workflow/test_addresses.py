@@ -5,12 +5,15 @@ artifact of every user would be made again: raise a stage's version (see test_ve
 tests/workflow/test_addresses.py`, or mend what moved the address by mistake.
 """
 
+import hashlib
 import json
+from pathlib import Path
 
 from places import ROOT, STORED
 
-from hawp_core.workflow.chain import plan, report_recipe
+from hawp_core.workflow.chain import Chain, plan, report_recipe
 from hawp_core.workflow.paths import artifact
+from hawp_core.workflow.places import PhotographPlaces
 from hawp_core.workflow.recipe_builders import pick
 from hawp_core.workflow.settings import changed, complete, load, schema
 
@@ -23,18 +26,40 @@ RUNS = {
     "votes": ("tests/support/configs/first-small.yaml", {"export": {"labels": "votes", "views": 20}, "evaluate": {"pairs": 3}}),
     "one stack": ("config/hawpv3.yaml", {"rounds": 1, "model": {"stacks": 1}, "shapes": {"train": 100}, "name": "one.stack"}),
 }  # fmt: skip
+# SHA-256 of the files of all recipes of a run, one after the other.
+FILES = {
+    "votes": "be858bd160944d39a09e7d594f95b2c25c47f44ae34817584daf4eb6a08df3e5",
+    "votes, with truth": "19477600427c803cd3e722feaa6c752be0df84c78ca4654bae0dddb97c7e5943",
+}
+
+
+def planned(name: str, more: dict | None = None) -> Chain:
+    """The plan of a run, with more changes."""
+    file, changes = RUNS[name]
+    chosen = changed(changed(load(ROOT / file), changes, name), more or {}, name)
+    return plan(chosen, "0123456789abcdef" * 4, PhotographPlaces("photos", Path("recipes/photographs.jsonl"), 2500, 3))
 
 
 def addresses() -> dict[str, list[str]]:
     """The recipe file and the result of every step of each run, upstream first, and those of the report."""
     found = {}
-    for name, (file, changes) in RUNS.items():
-        chosen = changed(load(ROOT / file), changes, name)
-        places = {"folder": "photos", "manifest": "recipes/photographs.jsonl", "photographs": 2500, "shards": 3}
-        chain = plan(chosen, "0123456789abcdef" * 4, places)
+    for name in RUNS:
+        chain = planned(name)
         steps = [f"{recipe.file} -> {artifact(recipe)}" for recipe in chain.recipes]
         found[name] = [*steps, str(report_recipe(chain, len(chain.rounds) - 1).file)]
     return found
+
+
+def test_the_files_of_recipes_are_byte_by_byte_as_they_were(tmp_path, monkeypatch):
+    """So a plan of an earlier version is found planned."""
+    monkeypatch.chdir(tmp_path)
+    Path("truth.json").write_text("[]")
+    told = {}
+    for name, changes in {"votes": {}, "votes, with truth": {"evaluate": {"truth": "truth.json"}}}.items():
+        chain = planned("votes", changes)
+        recipes = [*chain.recipes, report_recipe(chain, len(chain.rounds) - 1)]
+        told[name] = hashlib.sha256(b"".join(recipe.write().read_bytes() for recipe in recipes)).hexdigest()
+    assert told == FILES
 
 
 def test_every_address_is_as_it_was():

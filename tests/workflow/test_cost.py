@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from hawp_core.model.network import WireframeNetwork
 from hawp_core.workflow import chain as lineage
 from hawp_core.workflow import cost, settings
 from hawp_core.workflow.paths import shape_config, trained_model
+from hawp_core.workflow.places import PhotographPlaces
 
-PLACES = {"folder": "photos", "manifest": "recipes/photographs.jsonl", "photographs": 20_000, "shards": 20}
+PLACES = PhotographPlaces("photos", Path("recipes/photographs.jsonl"), 20_000, 20)
 ROW = {
     "device": "Fast GPU",
     "gpu": True,

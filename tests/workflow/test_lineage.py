@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from places import TINY
+from places import PHOTOGRAPHS, TINY
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.setting_types import Settings
@@ -14,8 +14,6 @@ from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import STAGE_VERSIONS, read_recipe
 from hawp_core.workflow.recipe_builders import synthesize_recipe
 from hawp_core.workflow.status import state
-
-PLACES = {"folder": "photos", "manifest": "recipes/x.jsonl", "photographs": 6, "shards": 2}
 
 # setting -> (another value, the stages whose keys change, of round 0 and 1; what follows from them changes too)
 SHAPES, TRAIN0, TRAIN1, EXPORT, EVALUATE = "shapes", "train0", "train1", "export", "evaluate"
@@ -54,7 +52,7 @@ def expected(name: str) -> set[str]:
 
 
 def keys(chosen: Settings, photographs: str = "f" * 64) -> dict[str, str]:
-    chain = plan(chosen, photographs, PLACES, 1)
+    chain = plan(chosen, photographs, PHOTOGRAPHS, 1)
     named = {"synthesize": chain.shapes.key}
     for r in chain.rounds:
         named |= {f"{recipe.stage} {r.number}": recipe.key for recipe in (r.train, r.export, r.evaluate)}
@@ -98,7 +96,7 @@ def test_a_stages_version_changes_what_it_makes(tiny, monkeypatch, stage, depend
 
 def test_fine_tuning_hangs_on_the_previous_model(tiny):
     tiny = settings.changed(tiny, {"train": {"real": {"start": "previous"}}}, "")
-    chain = plan(tiny, "f" * 64, PLACES, 2)
+    chain = plan(tiny, "f" * 64, PHOTOGRAPHS, 2)
     assert [r.train.inputs["start"] for r in chain.rounds] == [
         None,
         chain.rounds[0].train.key,
@@ -107,7 +105,7 @@ def test_fine_tuning_hangs_on_the_previous_model(tiny):
 
 
 def test_more_rounds_change_no_earlier_one(tiny):
-    two, five = plan(tiny, "f" * 64, PLACES, 2), plan(tiny, "f" * 64, PLACES, 5)
+    two, five = plan(tiny, "f" * 64, PHOTOGRAPHS, 2), plan(tiny, "f" * 64, PHOTOGRAPHS, 5)
     assert [r.key for r in five.recipes][: len(two.recipes)] == [r.key for r in two.recipes]
 
 

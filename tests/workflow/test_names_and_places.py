@@ -11,17 +11,20 @@ from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.workflow.recipe import Recipe, digest, read_recipe
+from hawp_core.workflow.places import EvaluatePlaces
+from hawp_core.workflow.recipe import EvaluateRecipe, read_recipe
+from hawp_core.workflow.recipe_file import digest
 
-PLACES = {"folder": "/photos", "model": "m.pth", "manifest": "l.jsonl", "shapes": None}
+PLACES = EvaluatePlaces("/photos", Path("l.jsonl"), 6, 2, Path("m.pth"), None)
+FILED = {"folder": "/photos", "manifest": "l.jsonl", "photographs": 6, "shards": 2, "model": "m.pth", "shapes": None}
 ODD = ["../../x", "/elsewhere", "a/b", "..", "", "a\nb", "a\0b", ".hidden", "-option", "n" * 300, None, 5, "a\\b"]
 
 
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = Recipe(
-        "evaluate", {"seed": 0, "evaluate": {"photographs": 1}}, {"model": "0123456789abcdef"}, "a-round0", PLACES
+    made = EvaluateRecipe(
+        {"seed": 0, "evaluate": {"photographs": 1}}, {"model": "0123456789abcdef"}, "a-round0", PLACES
     )
     return made.write()
 
@@ -36,6 +39,7 @@ def rewritten(path, seal: bool, **changes):
 
 def test_a_sound_recipe_is_read(recipe):
     assert read_recipe(recipe).places == PLACES
+    assert json.loads(recipe.read_text())["places"] == FILED
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -47,21 +51,21 @@ def test_a_name_is_one_folder(recipe, name):
 @pytest.mark.parametrize("place", ["/etc/model.pth", "../model.pth", "a/../../model.pth", "a\0b"])
 def test_a_place_is_inside_the_run(recipe, place):
     with pytest.raises(UserError, match="not inside the run"):
-        read_recipe(rewritten(recipe, True, places=PLACES | {"model": place}))
+        read_recipe(rewritten(recipe, True, places=FILED | {"model": place}))
     with pytest.raises(UserError, match="not inside the run"):
-        read_recipe(rewritten(recipe, True, places=PLACES | {"recipes": ["fine.json", place]}))
+        read_recipe(rewritten(recipe, True, places=FILED | {"recipes": ["fine.json", place]}))
 
 
-@pytest.mark.parametrize("role", PLACES)
+@pytest.mark.parametrize("role", ["folder", "manifest", "model", "shapes"])
 @pytest.mark.parametrize("value", [5, [], {}, True, "", "\ud800"])
 def test_a_place_is_text_that_a_file_system_takes(recipe, role, value):
     with pytest.raises(UserError, match="not inside the run"):
-        read_recipe(rewritten(recipe, True, places=PLACES | {role: value}))
+        read_recipe(rewritten(recipe, True, places=FILED | {role: value}))
 
 
 def test_a_place_that_the_stage_needs_is_there(recipe):
-    with pytest.raises(UserError, match=r"lacks places\.model"):
-        read_recipe(rewritten(recipe, True, places={"folder": "/photos", "manifest": "l.jsonl", "shapes": None}))
+    with pytest.raises(UserError, match="of its places, it lacks model"):
+        read_recipe(rewritten(recipe, True, places={role: value for role, value in FILED.items() if role != "model"}))
 
 
 @pytest.mark.parametrize("places", [None, 5, [1], "x"])
@@ -70,7 +74,7 @@ def test_places_are_a_mapping(recipe, places):
         read_recipe(rewritten(recipe, True, places=places))
 
 
-@pytest.mark.parametrize("change", [{"name": "b-round0"}, {"places": PLACES | {"model": "other.pth"}}])
+@pytest.mark.parametrize("change", [{"name": "b-round0"}, {"places": FILED | {"model": "other.pth"}}])
 def test_an_altered_name_or_place_is_noticed(recipe, change):
     with pytest.raises(UserError, match="altered"):
         read_recipe(rewritten(recipe, False, **change))

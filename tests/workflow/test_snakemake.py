@@ -13,7 +13,8 @@ from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow import paths
 from hawp_core.workflow.chain import Chain, report_recipe
 from hawp_core.workflow.planning import plan_run
-from hawp_core.workflow.recipe import KEY_LENGTH, Recipe
+from hawp_core.workflow.recipe import Recipe, TrainRecipe
+from hawp_core.workflow.recipe_file import KEY_LENGTH
 from hawp_core.workflow.settings import changed, to_dict
 from hawp_core.workflow.snakemake import (
     Run,
@@ -22,7 +23,7 @@ from hawp_core.workflow.snakemake import (
     growing,
     labelled_shards,
     place,
-    recipe_of,
+    read_once,
     reported,
     rounds_on_the_command_line,
     training_options,
@@ -41,7 +42,7 @@ def settings(tiny, photographs) -> Settings:
 @pytest.fixture
 def chain(settings, workplace) -> Chain:
     """The written plan of one real round."""
-    recipe_of.cache_clear()
+    read_once.cache_clear()
     return plan_run(settings, 1, write=True)
 
 
@@ -100,11 +101,14 @@ def test_an_altered_recipe_is_one_sentence_and_ends_the_job(chain, capsys):
 
 def test_inputs_are_what_the_recipe_of_the_job_says(chain):
     first, second = chain.rounds
-    assert place("train", "start")(wildcards(first.train)) == []
-    assert place("train", "start")(wildcards(second.train)) == []
-    assert place("train", "data")(wildcards(second.train)) == str(paths.data_config(first.export))
-    assert len(labelled_shards(wildcards(first.export))) == first.export.places["shards"]
-    assert len(drawn_shards(wildcards(chain.shapes))) == sum(chain.shapes.places["shards"].values())
+    assert place(TrainRecipe, "start")(wildcards(first.train)) == []
+    assert place(TrainRecipe, "start")(wildcards(second.train)) == []
+    assert place(TrainRecipe, "data")(wildcards(second.train)) == str(paths.data_config(first.export))
+    assert len(labelled_shards(wildcards(first.export))) == first.export.places.shards
+    assert (
+        len(drawn_shards(wildcards(chain.shapes)))
+        == chain.shapes.places.shards.train + chain.shapes.places.shards.validation
+    )
     report = report_recipe(chain, 1)
     report.write()
     assert reported(wildcards(report)) == [str(paths.artifact(recipe)) for recipe in chain.recipes]
@@ -113,8 +117,8 @@ def test_inputs_are_what_the_recipe_of_the_job_says(chain):
 def test_a_round_that_goes_on_from_the_shipped_weights_waits_for_no_file(settings, workplace):
     shipped = changed(settings, {"train": {"synthetic": {"start": "shipped"}}}, "")
     first = plan_run(shipped, 0, write=True).rounds[0]
-    recipe_of.cache_clear()
-    assert place("train", "start")(wildcards(first.train)) == []
+    read_once.cache_clear()
+    assert place(TrainRecipe, "start")(wildcards(first.train)) == []
     assert training_options(wildcards(first.train)).endswith(" --pretrained shipped")
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from places import PHOTOGRAPHS
 
 from hawp_core.runtime.files import tail
 from hawp_core.runtime.journal import Journal
@@ -14,7 +15,6 @@ from hawp_core.workflow.chain import plan
 from hawp_core.workflow.paths import artifact
 from hawp_core.workflow.status import Activity, activities, speed, state
 
-PLACES = {"folder": "photos", "manifest": "list", "photographs": 10, "shards": 2}
 TRAINING = {"loss": 2.5, "images_per_second": 4.0, "epoch": 1, "step": 3, "of": 8, "lr": 0.1}
 VALIDATION = {"sAP10": 12.34, "epoch": 1, "step": 4, "of": 8, "lines": 3.0}
 
@@ -22,7 +22,7 @@ VALIDATION = {"sAP10": 12.34, "epoch": 1, "step": 4, "of": 8, "lines": 3.0}
 @pytest.fixture
 def chain(tiny, workplace):
     """The plan of one real round, of which nothing is there."""
-    return plan(tiny, "0" * 64, PLACES, 1)
+    return plan(tiny, "0" * 64, PHOTOGRAPHS, 1)
 
 
 def of(chain, stage: str, number: int | None = 0) -> Activity:
