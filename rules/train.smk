@@ -18,12 +18,13 @@ rule train:
         "../envs/hawp.yaml"
     threads: RUN.cores * SETTINGS.train.gpus
     resources:
-        gpu=SETTINGS.train.gpus,
+        gpu=SETTINGS.train.gpus * SETTINGS.train.nodes,
+        nodes=SETTINGS.train.nodes,
         mem_mb=COMPUTE.mem_mb * SETTINGS.train.gpus,
         runtime=growing(COMPUTE.train_minutes),
     params:
         options=training_options,
-        compute=f"--gpus {SETTINGS.train.gpus} --device {COMPUTE.device} --precision {COMPUTE.precision} "
+        compute=f"--gpus {SETTINGS.train.gpus} --nodes {SETTINGS.train.nodes} --device {COMPUTE.device} --precision {COMPUTE.precision} "
         f"--num-workers {COMPUTE.workers} --save-minutes {COMPUTE.save_minutes}"
         + " --compile" * COMPUTE.compile,
     message:

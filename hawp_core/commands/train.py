@@ -81,7 +81,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--gpus",
         type=common.positive(int, common.MOST_PROCESSES),
         metavar="N",
-        help="GPUs of this machine that share each batch; on a CPU, processes [from the config: 1]",
+        help="GPUs of each machine that share each batch; on a CPU, processes [from the config: 1]",
+    )
+    work.add_argument(
+        "--nodes",
+        type=common.positive(int, common.MOST_PROCESSES),
+        metavar="N",
+        help="nodes of this Slurm job, each with --gpus GPUs, that share each batch [from the config: 1]",
     )
     work.add_argument(
         "--num-workers",
@@ -123,15 +129,16 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--name is missing: name the experiment, such as --name hawpv3-round0.")
     recipe = _recipe(settings, section, data, name, args)
     common.check_expected(recipe, args.expect)
-    gpus = args.gpus or settings.train.gpus
+    gpus, nodes = args.gpus or settings.train.gpus, args.nodes or settings.train.nodes
     device = args.device or settings.compute.device
     if gpus > 1 and ":" in device:
         raise UserError(
             f"--device {device} names one GPU, and --gpus {gpus} asks for several: use --device cuda, and choose them with "
             "CUDA_VISIBLE_DEVICES."
         )
-    if gpus > 1 and not launch.inside() and not trained_model(recipe).is_file():
-        launch.run_in_processes(args, gpus)
+    model = trained_model(recipe)
+    if gpus * nodes > 1 and not launch.inside() and not model.is_file():
+        launch.run_in_processes(args, gpus, nodes, model.parent)
     else:
         _train(args, settings, section, data, recipe)
 

@@ -102,6 +102,7 @@ class TrainSettings:
     """Section `train`."""
 
     gpus: int
+    nodes: int
     weight_decay: float
     clip_norm: float
     average: float

@@ -1,15 +1,18 @@
-"""A command in several processes of this machine: torchrun starts them, and this process speaks for them.
+"""A command in several processes, of this machine or of several: torchrun starts them, and this process speaks for them.
 
 The process that the user started stays: it hands on signals to the main one of the others, and raises what stopped
 them as if it had happened here, so that exit codes and messages are those of a single process. When it is killed,
-the others notice, save and stop.
+the others notice, save and stop. On several nodes of a Slurm job `srun` starts a torchrun on each; process 0 runs where
+this one does, on the first.
 """
 
 import argparse
 import os
 import pickle
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -32,14 +35,26 @@ def inside() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def run_in_processes(args: argparse.Namespace, count: int) -> None:
-    """Carry out `args.run(args)` in `count` processes.
+def run_in_processes(args: argparse.Namespace, count: int, nodes: int, meeting: Path) -> None:
+    """Carry out `args.run(args)` in `count` processes on each of `nodes` nodes.
+
+    Args:
+        meeting: a folder that all nodes see.
 
     Raises:
         Interrupted: a signal came and the state is saved; or a process was killed.
-        UserError, OSError, RuntimeError: what stopped one of the processes.
+        UserError: several nodes without a Slurm job; or what stopped one of the processes.
+        OSError, RuntimeError: what stopped one of the processes.
     """
-    with tempfile.TemporaryDirectory(prefix="hawp-") as place, stop_on_signal() as stop:
+    if nodes > 1 and not ("SLURM_JOB_ID" in os.environ and shutil.which("srun")):
+        raise UserError(
+            f"--nodes {nodes} was asked for outside of a Slurm job: run it in one of {nodes} nodes (sbatch --nodes={nodes}), "
+            "or use --nodes 1."
+        )
+    if nodes > 1:
+        meeting.mkdir(parents=True, exist_ok=True)
+    shared = meeting.absolute() if nodes > 1 else None
+    with tempfile.TemporaryDirectory(prefix=".hawp-", dir=shared) as place, stop_on_signal() as stop:
         folder = Path(place)
         (folder / "args").write_bytes(pickle.dumps(args))
         os.mkfifo(folder / "lifeline")
@@ -47,20 +62,24 @@ def run_in_processes(args: argparse.Namespace, count: int) -> None:
         lifeline = os.open(folder / "lifeline", os.O_RDWR)
         try:
             with open(folder / "torchrun", "wb") as said:
-                torchrun = _start(folder, count, said)
+                torchrun = _start(folder, count, nodes, said)
                 _wait(torchrun, lifeline, stop)
         finally:
             os.close(lifeline)
         if torchrun.returncode:
-            raise _cause(folder, torchrun.returncode)
+            raise _cause(folder, torchrun.returncode, nodes)
 
 
-def _start(folder: Path, count: int, said: BinaryIO) -> subprocess.Popen:
-    command = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+def _start(folder: Path, count: int, nodes: int, said: BinaryIO) -> subprocess.Popen:
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    if nodes == 1:
+        command = [*torchrun, "--standalone", "--local-addr", "127.0.0.1"]
+    else:
+        command = [*_on_each_node(nodes), *torchrun, *_where_they_meet(), "--nnodes", str(nodes)]
     # It would answer the usual stop signals by killing the processes half a minute later, saved or not.
     command += ["--signals-to-handle", "SIGQUIT", "--nproc-per-node", str(count)]
     return subprocess.Popen(
-        [sys.executable, *command, "-m", "hawp_core.training.launch", str(folder)],
+        [*command, "-m", "hawp_core.training.launch", str(folder)],
         env={**os.environ, LIFELINE: str(folder / "lifeline")},
         stdin=subprocess.DEVNULL,
         # torchrun's reports of failures are kept apart; the processes take up standard output as standard error.
@@ -69,6 +88,28 @@ def _start(folder: Path, count: int, said: BinaryIO) -> subprocess.Popen:
         start_new_session=True,
         preexec_fn=_ignore_stop_signals,
     )
+
+
+def _on_each_node(nodes: int) -> list[str]:
+    """The words before a command that start it once on each node of this Slurm job, with the node's number."""
+    # --overlap: this process is a step of the job itself, and holds what the job was given.
+    srun = ["srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
+    ignored = " ".join(number.name.removeprefix("SIG") for number in STOP_SIGNALS)
+    return [
+        *srun,
+        "--cpu-bind=none",
+        "sh",
+        "-c",
+        f"trap '' {ignored}; exec env PET_NODE_RANK=$SLURM_PROCID \"$@\"",
+        "sh",
+    ]
+
+
+def _where_they_meet() -> list[str]:
+    """torchrun's options that name this machine, the first node, and a port that is free here."""
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return ["--master-addr", socket.gethostname(), "--master-port", str(free.getsockname()[1])]
 
 
 def _ignore_stop_signals() -> None:
@@ -90,7 +131,7 @@ def _wait(torchrun: subprocess.Popen, lifeline: int, stop: StopRequest) -> None:
                 told = True
 
 
-def _cause(folder: Path, code: int) -> Exception:
+def _cause(folder: Path, code: int, nodes: int) -> Exception:
     """The error that explains best why the processes stopped."""
     errors = [pickle.loads(file.read_bytes()) for file in sorted(folder.glob("error-*"))]
     for kind in (UserError, OSError, Interrupted, Exception):
@@ -102,6 +143,11 @@ def _cause(folder: Path, code: int) -> Exception:
         return Interrupted(
             "one of the processes was killed from outside, as happens when memory is short: "
             "the same command carries on from the last saved state."
+        )
+    if nodes > 1 and (lost := re.search(r"(?m)^srun: error: .*", said)):
+        return Interrupted(
+            f"{nodes} nodes no longer work together ({lost[0]}): the same command carries on from the last saved state, "
+            "also on fewer nodes."
         )
     return RuntimeError(said)
 

@@ -94,7 +94,9 @@ def test_the_environments_have_every_extra():
 def test_what_is_installed_is_known_by_its_digest_whoever_serves_it():
     lock = (ROOT / "envs" / "requirements.lock").read_text()
     pinned = re.split(r"\n(?! )", lock.strip())
-    assert [each for each in pinned if not re.fullmatch(r"\S+==[^\n]+( \\\n    --hash=sha256:[0-9a-f]{64})+", each)] == []
+    assert [
+        each for each in pinned if not re.fullmatch(r"\S+==[^\n]+( \\\n    --hash=sha256:[0-9a-f]{64})+", each)
+    ] == []
     # Also what sets the environment up, and what builds from source.
     assert names([each.partition("=")[0] for each in pinned]) >= {"uv", "setuptools"}
     for line in (ROOT / "Makefile").read_text().splitlines():

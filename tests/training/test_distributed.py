@@ -11,106 +11,24 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from unittest import mock
-from unittest.mock import patch
 
 import pytest
 import torch
+from first_steps import BATCHES, CURVE, check_first_step, first_step, make_trainer
 from places import ROOT, TINY
 
 from hawp_core.commands import cli
-from hawp_core.data.batch import Batch, Share
 from hawp_core.data.loader import Loader
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.errors import Interrupted, UserError
-from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import load_checkpoint
-from hawp_core.model.network import WireframeNetwork
-from hawp_core.runtime.signals import StopRequest
 from hawp_core.training import distributed, launch
 from hawp_core.training import trainer as training
 from hawp_core.training.metrics import StepRow, ValidationRow, read_metrics
-from hawp_core.training.place import TrainingPlace
-from hawp_core.training.schedule import Schedule
-from hawp_core.training.trainer import Trainer
-from hawp_core.workflow import settings
 
-SIDE = 64
-# Lines of each image: batches of one step, the second one without any line, others that two processes share unequally.
-# The last ones with candidates drawn: their images' draws are the same in whichever process.
-DRAWN = 6
-BATCHES = {
-    "lines": [3, 2, 5, 1],
-    "no lines": [0, 0, 0, 0],
-    "some": [0, 4, 0, 2, 3],
-    "fewer than processes": [3],
-    "drawn": [3, 2, 5, 1, 2],
-}
-# 16 shapes: steps of 13 images (7 and 6) and of 3 (2 and 1).
-CURVE = {"epochs": 2, "batch_size": 13, "base_lr": 0.001, "steps": [1]}
 PATIENCE = 150
-
-
-def make_batch(lines: list[int]) -> Batch:
-    """Noise with random lines."""
-    draw = torch.Generator().manual_seed(len(lines))
-    count, most = len(lines), max(*lines, 1)
-    edges = torch.arange(2 * most).reshape(1, most, 2).repeat(count, 1, 1)
-    edge_count = torch.tensor(lines)
-    edges[torch.arange(most) >= edge_count[:, None]] = 0
-    return Batch(
-        images=torch.rand(count, 1, SIDE, SIDE, generator=draw),
-        junctions=torch.rand(count, 2 * most, 2, generator=draw) * (SIDE - 1),
-        junction_count=2 * edge_count,
-        edges=edges,
-        edge_count=edge_count,
-        heatmap=(torch.rand(count, SIDE, SIDE, generator=draw) < 0.1).byte() * (edge_count > 0)[:, None, None].byte(),
-        valid=torch.ones(count, SIDE, SIDE, dtype=torch.uint8),
-        names=[f"{i}.png" for i in range(count)],
-    )
-
-
-def share(batch: Batch) -> Batch:
-    """This process's images; the first one where there is none for it, as the loader has it."""
-    mine = range(distributed.rank(), len(batch), distributed.world())
-    chosen, own = mine or [0], len(mine)
-    values = {name: v[list(chosen)] for name, v in vars(batch).items() if isinstance(v, torch.Tensor)}
-    return Batch(**values, names=[batch.names[i] for i in chosen], share=Share(len(batch), own))
-
-
-def make_trainer(folder: Path, data: object, validation: object, candidates: int = 0) -> Trainer:
-    changes = {"train": {"candidates": candidates, "synthetic": CURVE}}
-    tiny = settings.changed(settings.load(TINY), changes, "")
-    torch.manual_seed(0)
-    return Trainer(
-        WireframeNetwork(Architecture.from_dict(asdict(tiny.model))), data, validation,
-        Schedule.from_settings(tiny, "synthetic"), TrainingPlace(folder / "model.pth", "k"), recipe={}, precision=torch.float32,
-        save_seconds=1e9, stop=StopRequest(),
-    )  # fmt: skip
-
-
-@contextlib.contextmanager
-def double() -> Iterator[None]:
-    """Everything in float64: in float32, rounding turns a ReLU or a nearest line over, and gradients by 0.3 %."""
-    torch.set_default_dtype(torch.float64)
-    try:
-        with patch.object(torch.Tensor, "float", torch.Tensor.double):
-            yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-@double()
-def first_step(name: str) -> dict[str, dict[str, torch.Tensor]]:
-    """Losses, gradients and statistics of a training's first step."""
-    trainer = make_trainer(Path(), None, None, DRAWN if name == "drawn" else 0)
-    losses = trainer.step(share(make_batch(BATCHES[name])))
-    gradients = {name: p.grad for name, p in trainer.network.named_parameters()}
-    statistics = {name: v for name, v in trainer.network.state_dict().items() if "running" in name or "num_" in name}
-    return {"losses": losses, "gradients": gradients, "statistics": statistics}
 
 
 def train(folder: Path, shapes: Path) -> None:
@@ -175,21 +93,7 @@ def reports(shapes) -> tuple[Path, Path]:
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_first_step_is_that_of_one_process(reports, name, rank):
     one, two = reports
-    expected = torch.load(one / "steps-0.pth")[name]
-    found = torch.load(two / f"steps-{rank}.pth")[name]
-    for loss, value in expected["losses"].items():
-        torch.testing.assert_close(found["losses"][loss], value, rtol=1e-9, atol=1e-12)
-    largest = max(float(g.abs().max()) for g in expected["gradients"].values() if g is not None)
-    for parameter, gradient in expected["gradients"].items():
-        if gradient is None:
-            assert parameter.startswith("regional_head")
-            assert found["gradients"][parameter] is None
-        else:
-            # The bias of a convolution before a normalisation has no gradient but rounding.
-            torch.testing.assert_close(found["gradients"][parameter], gradient, rtol=1e-6, atol=1e-9 * largest)
-    assert found["statistics"].keys() == expected["statistics"].keys()
-    for statistic, value in expected["statistics"].items():
-        torch.testing.assert_close(found["statistics"][statistic], value, rtol=1e-9, atol=1e-12)
+    check_first_step(torch.load(two / f"steps-{rank}.pth")[name], torch.load(one / "steps-0.pth")[name])
 
 
 def test_the_loss_curve_is_that_of_one_process(reports):
@@ -264,11 +168,11 @@ def test_two_are_killed_and_one_carries_on(shapes, capsys, monkeypatch, whom, nu
     assert list(folder.glob("model-00004.pth"))
 
 
-def cause(folder: Path, code: int, said: str, *errors: Exception) -> Exception:
+def cause(folder: Path, code: int, said: str, *errors: Exception, nodes: int = 1) -> Exception:
     (folder / "torchrun").write_text(said)
     for rank, error in enumerate(errors):
         (folder / f"error-{rank:05d}").write_bytes(pickle.dumps(error))
-    return launch._cause(folder, code)
+    return launch._cause(folder, code, nodes)
 
 
 def test_why_processes_ended_is_told_apart(tmp_path):
@@ -277,6 +181,8 @@ def test_why_processes_ended_is_told_apart(tmp_path):
     defect = cause(tmp_path, 1, "  exitcode  : 1 (pid: 5)\nTraceback")
     assert isinstance(defect, RuntimeError)
     assert "Traceback" in str(defect)
+    lost = cause(tmp_path, 1, "srun: error: Node failure on node2\nexitcode  : 1", nodes=2)
+    assert isinstance(lost, Interrupted) and "Node failure on node2" in str(lost)
     full = OSError(errno.ENOSPC, "full", "a.pth")
     found = cause(tmp_path, 1, "", RuntimeError("follows"), full)
     assert (found.errno, found.filename) == (errno.ENOSPC, "a.pth")
@@ -305,6 +211,12 @@ def test_a_process_leaves_its_error_for_the_one_that_speaks(tmp_path, monkeypatc
     kept = [pickle.loads(file.read_bytes()) for file in tmp_path.glob("error-*")]
     assert [type(each) for each in kept] == [left] * (left is not None)
     assert all(str(error) in str(each) for each in kept)
+
+
+def test_several_nodes_need_a_slurm_job(monkeypatch, tmp_path):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(UserError, match=r"--nodes 2 .* outside of a Slurm job"):
+        launch.run_in_processes(Namespace(), 1, 2, tmp_path)
 
 
 def test_a_machine_with_too_few_gpus_is_named(monkeypatch):

@@ -38,7 +38,7 @@ def expected(name: str) -> set[str]:
     if name in ("seed", "model.image_size") or name.startswith("shapes."):
         return ALL
     # Of annotations their content counts, wherever they and their photographs lie.
-    if name in ("name", "rounds", "train.gpus", "evaluate.truth_images") or name.startswith(
+    if name in ("name", "rounds", "train.gpus", "train.nodes", "evaluate.truth_images") or name.startswith(
         ("compute.", "photographs.")
     ):
         return NONE
