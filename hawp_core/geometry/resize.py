@@ -9,7 +9,7 @@ Shape legend: H x W pixels of the given image, h x w of the resized one, K sourc
 import numpy as np
 
 # Weights of red, green and blue in a grey (ITU-R BT.601), rounded to 15 bits.
-_GREY_WEIGHTS = np.array([9798, 19235, 3735], np.float32) / 2**15
+GREY_WEIGHTS = np.array([9798, 19235, 3735], np.float32) / 2**15
 
 # Linear interpolation takes weights of so many bits.
 _LINEAR_BITS = 11
@@ -22,12 +22,17 @@ _AT_ONCE = 1 << 16
 
 
 def to_square(gray: np.ndarray, size: int) -> np.ndarray:
-    """(H, W) uint8 resized to (size, size): first each side that shrinks, by pixel areas, then each that grows, linearly.
+    """(H, W) uint8 resized to (size, size), as `to_size` does."""
+    return to_size(gray, size, size)
+
+
+def to_size(gray: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(H, W) uint8 resized to (`height`, `width`): first each side that shrinks, by pixel areas, then each that grows, linearly.
 
     The only way to network size, so that a model sees at prediction what it saw when it was trained.
     """
-    height, width = gray.shape
-    return enlarge(shrink(gray, min(height, size), min(width, size)), size, size)
+    shrunk = shrink(gray, min(gray.shape[0], height), min(gray.shape[1], width))
+    return enlarge(shrunk, height, width)
 
 
 def to_grey(rgb: np.ndarray) -> np.ndarray:
@@ -37,7 +42,7 @@ def to_grey(rgb: np.ndarray) -> np.ndarray:
     step = max(1, _AT_ONCE // width)
     for start in range(0, height, step):
         # Whole numbers below 2^24 over 2^15: single precision holds them exactly, in whatever order they are added.
-        part = rgb[start : start + step].reshape(-1, 3).astype(np.float32) @ _GREY_WEIGHTS + np.float32(0.5)
+        part = rgb[start : start + step].reshape(-1, 3).astype(np.float32) @ GREY_WEIGHTS + np.float32(0.5)
         grey[start : start + step] = part.astype(np.uint8).reshape(-1, width)
     return grey
 

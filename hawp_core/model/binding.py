@@ -6,9 +6,16 @@ Shape legend: B images, h x w grid, K junction slots, P proposals, L lines in a 
 import torch
 import torch.nn.functional as F
 
-# Elements of the largest temporary: what a core's cache holds, or what keeps a GPU busy.
-ELEMENTS_AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25}
+# Elements of the largest temporary: what a core's cache holds, or what keeps a GPU busy. An exported graph repeats its nodes
+# for every part: it gets few.
+_ELEMENTS_AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25, "export": 1 << 22}
 _FAR2 = 1e9  # squared grid cells: beyond every distance on a grid, and finite
+
+
+def rows_at_once(elements: int, device: torch.device) -> int:
+    """In parts of how many rows to work where each takes temporaries of so many `elements`; at least one."""
+    budget = _ELEMENTS_AT_ONCE.get("export" if torch.compiler.is_exporting() else device.type, _ELEMENTS_AT_ONCE["cpu"])
+    return max(1, budget // max(1, elements))
 
 
 def propose_junctions(
@@ -42,9 +49,8 @@ def nearest_junctions(
     Images without a valid junction give infinity and index 0.
     """
     x, y = junctions.masked_fill(~valid[:, :, None], torch.inf)[:, None].unbind(-1)
-    budget = ELEMENTS_AT_ONCE["cuda" if points.is_cuda else "cpu"]
     distances, indices = [], []
-    for chunk in points.split(max(1, budget // max(1, x.numel())), dim=1):
+    for chunk in points.split(rows_at_once(x.numel(), x.device), dim=1):
         squared = (chunk[..., :1] - x).square_().add_((chunk[..., 1:] - y).square_())
         distance, index = squared.min(dim=2)
         distances.append(distance)
@@ -68,7 +74,7 @@ def about_nearest_junctions(
     columns = torch.stack((-2 * x, -2 * y, apart, torch.ones_like(x)), 1)
     rows = torch.cat((points, torch.ones_like(points[..., :1]), points.square().sum(-1, keepdim=True)), -1)
     place = torch.arange(slots, dtype=torch.int32, device=points.device)
-    step = max(1, ELEMENTS_AT_ONCE["cuda" if points.is_cuda else "cpu"] // max(1, x.numel()))
+    step = rows_at_once(x.numel(), x.device)
     with torch.autocast(points.device.type, enabled=False):
         smallest = [
             torch.bmm(chunk, columns)
@@ -119,13 +125,19 @@ def bind(
     """
     slots = junctions.shape[1]
     codes = pair_codes(proposals, junctions, valid, radius2)
-    first = _first_proposals(codes, slots)[:, :-1]
+    first = first_proposals(codes, slots)[:, :-1]
     image_index, code = (first < proposals.shape[1]).nonzero().unbind(1)
     return image_index, torch.stack((code // slots, code % slots), dim=1), first[image_index, code]
 
 
-def _first_proposals(codes: torch.Tensor, slots: int) -> torch.Tensor:
-    """(B, K * K + 1) index of the first proposal of each code; P where there is none."""
+def pair_votes(codes: torch.Tensor, slots: int) -> torch.Tensor:
+    """(B, K * K) int64, how many proposals bind to each pair, from `pair_codes`."""
+    votes = codes.new_zeros(len(codes), slots**2 + 1)
+    return votes.scatter_add(1, codes, torch.ones_like(codes))[:, :-1]
+
+
+def first_proposals(codes: torch.Tensor, slots: int) -> torch.Tensor:
+    """(B, K * K + 1) index of the first proposal of each code, from `pair_codes`; P where there is none."""
     count = codes.shape[1]
     order = torch.arange(count, device=codes.device).expand_as(codes)
     return codes.new_full((len(codes), slots**2 + 1), count).scatter_reduce(1, codes, order, "amin")
@@ -139,4 +151,4 @@ def first_of_pair(codes: torch.Tensor, slots: int) -> torch.Tensor:
         slots: K.
     """
     order = torch.arange(codes.shape[1], device=codes.device)
-    return (_first_proposals(codes, slots).gather(1, codes) == order) & (codes < slots**2)
+    return (first_proposals(codes, slots).gather(1, codes) == order) & (codes < slots**2)

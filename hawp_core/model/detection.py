@@ -15,11 +15,12 @@ import torch
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
-from hawp_core.model.binding import bind, pair_codes, propose_junctions
+from hawp_core.model.binding import bind, pair_codes, pair_votes, propose_junctions
 from hawp_core.model.line_scores import final_scores, heatmap_scores, refine_heatmap, worth_verifying
 from hawp_core.model.network import WireframeNetwork
 
 _VERIFIED_AT_ONCE = 8192
+_NEVER = 2**62  # votes that no line gets
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ def detect(
     if heatmap is None:
         heatmap = network.heatmap_logits(prediction.features).float().softmax(dim=1)[:, 1]
     heatmap = refine_heatmap(heatmap)
-    junctions, junction_scores, valid = _junctions(network, prediction, architecture.max_junctions, junction_map)
+    junctions, junction_scores, valid = find_junctions(network, prediction, architecture.max_junctions, junction_map)
     proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=architecture.residual)
     image_index, pair, proposal = bind(proposals, junctions, valid, architecture.binding_distance2)
 
@@ -94,7 +95,7 @@ def detect(
     image_index, pair, proposal, heat = image_index[kept], pair[kept], proposal[kept], heat[kept]
 
     adjusted, initial = _lines(junctions, image_index, pair), proposals[image_index, proposal]
-    verification = _verification(network, prediction, adjusted, initial, image_index)
+    verification = verification_scores(network, prediction, adjusted, initial, image_index)
     scores, kept = final_scores(verification, heat, min_score)
     size = (images.shape[3], images.shape[2])
     return _split(junctions, junction_scores, valid, image_index[kept], pair[kept], scores[kept], size)
@@ -125,23 +126,33 @@ def detect_votes(
     """
     architecture = network.architecture
     prediction = network(images)
-    junctions, junction_scores, valid = _junctions(network, prediction, max_junctions)
+    junctions, junction_scores, valid = find_junctions(network, prediction, max_junctions)
     proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=False)
     codes = pair_codes(proposals, junctions, valid, architecture.binding_distance2)
     slots = junctions.shape[1]
-    votes = codes.new_zeros(len(images), slots**2 + 1).scatter_add(1, codes, torch.ones_like(codes))[:, :-1]
-    least = max(1, min_votes)
-    # votes / (votes + least) >= min_score, solved for the votes.
-    if min_score > 0.5:
-        least = max(least, math.ceil(min_votes * min_score / (1 - min_score))) if min_score < 1 else votes.shape[1]
-    image_index, code = (votes >= least).nonzero().unbind(1)
-    found = votes[image_index, code].to(junctions.dtype)
+    votes = pair_votes(codes, slots)
+    image_index, code = (votes >= least_votes(min_votes, min_score)).nonzero().unbind(1)
+    scores = score_of_votes(votes[image_index, code], min_votes)
     pair = torch.stack((code // slots, code % slots), dim=1)
     size = (images.shape[3], images.shape[2])
-    return _split(junctions, junction_scores, valid, image_index, pair, found / (found + min_votes), size)
+    return _split(junctions, junction_scores, valid, image_index, pair, scores, size)
 
 
-def _junctions(
+def least_votes(min_votes: int, min_score: float) -> int:
+    """How many votes a line needs: `min_votes`, and as many as a score of at least `min_score` takes."""
+    if min_score >= 1:
+        return _NEVER
+    # votes / (votes + min_votes) >= min_score, solved for the votes.
+    return max(1, min_votes, math.ceil(min_votes * min_score / (1 - min_score)) if min_score > 0.5 else 0)
+
+
+def score_of_votes(votes: torch.Tensor, min_votes: int) -> torch.Tensor:
+    """Float32 v / (v + `min_votes`) of v votes."""
+    votes = votes.float()
+    return votes / (votes + min_votes)
+
+
+def find_junctions(
     network: WireframeNetwork, prediction: Prediction, limit: int, location: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     scores = prediction.scores.float()
@@ -155,7 +166,7 @@ def _lines(junctions: torch.Tensor, image_index: torch.Tensor, pair: torch.Tenso
     return junctions[image_index[:, None], pair].flatten(1)
 
 
-def _verification(
+def verification_scores(
     network: WireframeNetwork,
     prediction: Prediction,
     adjusted: torch.Tensor,

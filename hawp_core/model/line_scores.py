@@ -5,12 +5,15 @@ Shape legend: B images, H x W pixels, L lines in a flat list.
 
 import torch
 
-from hawp_core.model.binding import ELEMENTS_AT_ONCE
+from hawp_core.model.binding import rows_at_once
 
 # Heatmap score (SOLD2, arXiv 2104.03362): samples along a line, radius of the searched disc in pixels, and
 # its least and length-dependent reach.
 _SAMPLES = 64
 _DISC_RADIUS = 3
+_ACROSS = range(-_DISC_RADIUS, _DISC_RADIUS + 1)
+# Rows and columns of the disc's pixels from its centre; listed here, for an exported graph counts nothing.
+_DISC = list(zip(*[(y, x) for y in _ACROSS for x in _ACROSS if x * x + y * y <= _DISC_RADIUS**2], strict=True))
 _LEAST_REACH = 0.5 * 2**0.5
 _REACH_PER_DIAGONAL = 2.0
 # The heatmap is divided by the mean of this share of its values above this floor.
@@ -43,10 +46,8 @@ def heatmap_scores(heatmap: torch.Tensor, image_index: torch.Tensor, lines: torc
         image_index: (L,) int64.
         lines: (L, 4) in input pixels.
     """
-    y, x = torch.meshgrid(*[torch.arange(-_DISC_RADIUS, _DISC_RADIUS + 1, device=lines.device)] * 2, indexing="ij")
-    disc = x.square() + y.square() <= _DISC_RADIUS**2
-    x, y = x[disc].to(lines.dtype), y[disc].to(lines.dtype)
-    step = max(1, ELEMENTS_AT_ONCE["cuda" if lines.is_cuda else "cpu"] // (_SAMPLES * len(x)))
+    y, x = lines.new_tensor(_DISC)
+    step = rows_at_once(_SAMPLES * len(x), lines.device)
     parts = zip(lines.split(step), image_index.split(step), strict=True)
     return torch.cat([_scores_of_chunk(heatmap, index, chunk, x, y) for chunk, index in parts])
 

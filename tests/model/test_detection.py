@@ -211,7 +211,7 @@ def test_binding_in_parts_changes_nothing(monkeypatch):
     junctions, lines = torch.rand(2, 9, 2, generator=generator) * 20, torch.rand(2, 500, 4, generator=generator) * 20
     valid = torch.ones(2, 9, dtype=torch.bool)
     whole = bind(lines, junctions, valid, 10.0)
-    monkeypatch.setitem(binding.ELEMENTS_AT_ONCE, "cpu", 100)
+    monkeypatch.setitem(binding._ELEMENTS_AT_ONCE, "cpu", 100)
     assert all(torch.equal(a, b) for a, b in zip(whole, bind(lines, junctions, valid, 10.0), strict=True))
 
 
@@ -242,8 +242,8 @@ def test_heatmap_scores_follow_the_definition(device, monkeypatch):
     expected = [naive_heatmap_score(heatmap[i].numpy(), line.numpy()) for i, line in zip(index, lines, strict=True)]
     found = heatmap_scores(heatmap.to(device), index.to(device), lines.to(device))
     np.testing.assert_allclose(found.cpu().numpy(), expected, atol=1e-5)
-    monkeypatch.setitem(binding.ELEMENTS_AT_ONCE, "cpu", 1)
-    monkeypatch.setitem(binding.ELEMENTS_AT_ONCE, "cuda", 1)
+    monkeypatch.setitem(binding._ELEMENTS_AT_ONCE, "cpu", 1)
+    monkeypatch.setitem(binding._ELEMENTS_AT_ONCE, "cuda", 1)
     assert torch.equal(heatmap_scores(heatmap.to(device), index.to(device), lines.to(device)), found)
 
 
