@@ -9,6 +9,9 @@ import sys
 from hawp_core.errors import UserError
 
 STRIDE = 4
+# Pixels: the side of the tiles that an image is cut into which is looked at in its own size. Smaller tiles find more of
+# the long lines, which the field cannot reach across (docs/learning.md).
+TILE = 128
 
 # The largest of each size that a network is built with, beyond any in use: a damaged or hostile file asks for more
 # memory than a machine has, and is told so before anything is built. The schema of the settings states the same.

@@ -1,15 +1,18 @@
 """A trained model as a function from an image to its wireframe."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
 from hawp_core.geometry.resize import to_grey, to_square
 from hawp_core.geometry.wireframe import Wireframe
+from hawp_core.model.architecture import TILE
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.detection import detect
 from hawp_core.model.folding import fold_batch_norm
+from hawp_core.model.native import Progress, detect_native, scaled
 from hawp_core.model.shipped import SHIPPED
 
 
@@ -36,31 +39,53 @@ class Model:
         self.device, self.threshold = chosen, threshold
         self.size = network.architecture.image_size
 
-    def __call__(self, image: np.ndarray) -> Wireframe:
+    def __call__(
+        self,
+        image: np.ndarray,
+        *,
+        size: int | Literal["native"] | None = None,
+        tile: int = TILE,
+        progress: Progress | None = None,
+    ) -> Wireframe:
         """The wireframe of an image, in its own pixels.
 
         Args:
             image: (H, W) grey or (H, W, 3) RGB, uint8.
+            size: what the network sees: None is the square that it was trained on, "native" the image as it is, and a
+                number the image resized to so many pixels on its longer side, aspect ratio kept.
+            tile: with `size`, the longest side that passes the network at once, pixels; what is larger is cut into
+                overlapping tiles, so that memory does not grow with the image.
+            progress: with `size`, called after each tile with the number of those that are done and of all.
 
         Raises:
             ValueError: another shape or type.
         """
-        return self.many([image])[0]
+        if size is None:
+            return self.many([image])[0]
+        grey = _grey(image)
+        seen = grey if size == "native" else scaled(grey, size)
+        found = detect_native(self.network, seen, tile=tile, min_score=self.threshold, progress=progress)
+        return found.resized(grey.shape[1], grey.shape[0])
 
     def many(self, images: list[np.ndarray]) -> list[Wireframe]:
         """The wireframes of several images, of any sizes, in one pass."""
-        squares = [self._square(image) for image in images]
+        squares = [self.square(image) for image in images]
         batch = torch.from_numpy(np.stack(squares))[:, None].to(self.device).float() / 255
         found = detect(self.network, batch, min_score=self.threshold)
         return [d.to_wireframe(image.shape[1], image.shape[0]) for d, image in zip(found, images, strict=True)]
 
-    def _square(self, image: np.ndarray) -> np.ndarray:
-        if not isinstance(image, np.ndarray):
-            raise ValueError(f"an image is an array, (H, W) or (H, W, 3) uint8, not {type(image).__name__}")
-        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-            raise ValueError(f"an image is (H, W) or (H, W, 3) uint8, not {image.shape} {image.dtype}")
-        grey = image if image.ndim == 2 else to_grey(image)
-        return to_square(grey, self.size)
+    def square(self, image: np.ndarray) -> np.ndarray:
+        """What the network sees of an image by default: (S, S) uint8. Safe to call from several threads."""
+        return to_square(_grey(image), self.size)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """(H, W) uint8."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"an image is an array, (H, W) or (H, W, 3) uint8, not {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise ValueError(f"an image is (H, W) or (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    return image if image.ndim == 2 else to_grey(image)
 
 
 def load(path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5) -> Model:

