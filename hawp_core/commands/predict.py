@@ -2,24 +2,36 @@
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 from hawp_core.commands import common
 from hawp_core.errors import UserError
+from hawp_core.model.architecture import TILE
 from hawp_core.runtime.devices import apply_compute, choose_compute
 
-HELP = "find the wireframes of images"
+HELP = "find the wireframes of images and videos"
 
 DESCRIPTION = """Find the wireframes of images and write them in original pixels: drawn over the image (png, svg) or for
-programs (json, npz), under the name of each image; images of one name from several folders keep their paths. An image
-that cannot be read is named at the end; the others are done all the same. No image is ever written over.
-Without --ckpt or --workdir the model that comes with the package is used."""
+programs (json, npz), under the name of each image; images of one name from several folders keep their paths; or all of
+them in one file of JSON lines (jsonl, wireframes.jsonl). A video's frames are images named VIDEO/NUMBER, and with
+--ext mp4 a video of them is drawn. An image that cannot be read is named at the end; the others are done all the same. No
+image is ever written over. What is there already from the same image, model and settings is left as it is, so that
+the same command carries on where it was stopped. Without --ckpt or --workdir the model that comes with the package is
+used."""
 
-FORMATS = ("png", "svg", "json", "npz")
+# Pixels: a side of an image, of which a tile is one.
+LEAST_SIZE, MOST_SIZE, MOST_TILE = 16, 100_000, 8192
+ENDINGS = ("png", "svg", "json", "npz", "jsonl", "mp4")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|GLOB", help="images, folders of images, or patterns")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE|VIDEO|FOLDER|GLOB",
+        help="images, videos, folders of images, or patterns",
+    )
     common.add_model(parser)
     parser.add_argument(
         "--threshold", type=common.share, default=0.5, metavar="S", help="least score of a line, 0 to 1 [%(default)s]"
@@ -27,52 +39,77 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--saveto", type=Path, default=Path("wireframes"), metavar="DIR", help="where to write [%(default)s]"
     )
-    parser.add_argument("--ext", choices=FORMATS, nargs="+", default=["png"], help="what to write [png]")
+    parser.add_argument("--ext", choices=ENDINGS, nargs="+", default=["png"], help="what to write [png]")
     parser.add_argument(
-        "--batch-size", type=common.positive(int), default=4, metavar="N", help="images at a time [%(default)s]"
+        "--size",
+        type=_size,
+        metavar="native|PX",
+        help="look at images as they are, or with PX pixels on the longer side, aspect ratio kept [resized to the square "
+        "that the network was trained on]",
+    )
+    parser.add_argument(
+        "--tile",
+        type=common.positive(int, MOST_TILE),
+        metavar="PX",
+        help="with --size: what is longer on a side is cut into overlapping tiles of PX pixels, which keeps memory small "
+        f"and finds long lines [{TILE}]",
+    )
+    parser.add_argument(
+        "--every", type=common.positive(int), default=1, metavar="N", help="every N-th frame of a video [%(default)s]"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=common.positive(int),
+        default=4,
+        metavar="N",
+        help="images at a time, without --size [%(default)s]",
     )
     common.add_compute(parser)
 
 
+def _size(text: str) -> int | Literal["native"]:
+    """An argument type: "native" or a number of pixels."""
+    if text == "native":
+        return "native"
+    if not (text.isdecimal() and len(text) <= len(str(MOST_SIZE)) and LEAST_SIZE <= int(text) <= MOST_SIZE):
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is neither native nor a whole number of pixels from {LEAST_SIZE} to {MOST_SIZE:,}"
+        )
+    return int(text)
+
+
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.data.photographs.decoding import Unreadable, read_gray
-    from hawp_core.data.photographs.selection import outputs, select, too_long
+    from hawp_core.data.photographs.selection import is_video, select
     from hawp_core.model.parser import load
     from hawp_core.model.shipped import SHIPPED
-    from hawp_core.report.formats import save
-    from hawp_core.runtime.progress import bar, log
+    from hawp_core.report.predictions import Options, Predictions
+    from hawp_core.runtime.files import sha256
+    from hawp_core.runtime.progress import log
+    from hawp_core.runtime.signals import stop_on_signal
     from hawp_core.workflow.settings import complete
 
+    if args.tile is not None and args.size is None:
+        raise UserError("--tile cuts what --size leaves large: give --size native or --size PX too.")
     selection = select(args.images)
-    planned = outputs(selection, args.saveto, args.ext)
+    if "mp4" in args.ext and not any(is_video(file) for file, _ in selection.files):
+        raise UserError("--ext mp4 draws over videos, and none is among the images: leave it out, or name one.")
     computing = choose_compute(args, complete({}).compute)
     apply_compute(computing)
-    named = args.ckpt or args.workdir
-    model = load(common.find_model(args) if named else SHIPPED, device=str(computing.device), threshold=args.threshold)
-    files, failures, lines = selection.files, list(selection.rejected), 0
-    with bar("predict", len(files), "image") as shown:
-        for start in range(0, len(files), args.batch_size):
-            batch = []
-            for file, name in files[start : start + args.batch_size]:
-                try:
-                    if too_long(planned[file]):
-                        raise Unreadable(file, "its name leaves no room for an ending: shorten it")
-                    batch.append((file, name, read_gray(file)[0]))
-                except Unreadable as error:
-                    failures.append(str(error))
-                except MemoryError:
-                    failures.append(str(Unreadable(file, "the memory that is free does not hold it: make it smaller")))
-            found = model.many([image for _, _, image in batch]) if batch else []
-            for (file, name, image), wireframe in zip(batch, found, strict=True):
-                lines += len(wireframe.edges)
-                for path in planned[file]:
-                    save(path, str(name), image, wireframe)
-            shown.update(len(files[start : start + args.batch_size]))
-    done = len(files) + len(selection.rejected) - len(failures)
+    path = common.find_model(args) if args.ckpt or args.workdir else SHIPPED
+    model = load(path, device=str(computing.device), threshold=args.threshold)
+    settings = {"model": sha256(path), "threshold": args.threshold, "size": args.size, "tile": args.tile or TILE}
+    options = Options(
+        args.saveto, args.ext, args.size, args.tile or TILE, args.every, args.batch_size, computing.threads, settings
+    )
+    with stop_on_signal() as stop:
+        outcome = Predictions(selection, model, options, stop).run()
     if selection.own:
         log.info("%d pictures that hawp predict drew earlier are no photographs and were left out", len(selection.own))
-    log.info("%d images, %d lines, written to %s", done, lines, args.saveto)
+    if outcome.earlier:
+        log.info("%d images had been done before", outcome.earlier)
+    log.info("%d images, %d lines, written to %s", outcome.images, outcome.lines, args.saveto)
+    failures = [*selection.rejected, *outcome.failures]
     if failures:
-        meant = len(files) + len(selection.rejected)
+        meant = len(selection.files) + len(selection.rejected)
         raise UserError("; ".join([f"{len(failures)} of {meant} images were left out", *failures]))

@@ -1,8 +1,9 @@
 """Photographs of a list, read ahead by threads, with the views that they will be labelled by."""
 
+import contextlib
+import itertools
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from hawp_core.data.photographs.folder import resolve
 from hawp_core.data.photographs.manifest import Manifest, check_unchanged
 from hawp_core.labelling.homographic_adaptation import view_homographies
 from hawp_core.labelling.labeller import Labeller
+from hawp_core.runtime.ahead import ahead
 
 # Batches that are read ahead while the network works.
 AHEAD = 2
@@ -65,15 +67,14 @@ class Reader:
             UserError: one changed since it was listed.
         """
         batch = self._labeller.batch
-        groups = [indices[i : i + batch] for i in range(0, len(indices), batch)]
-        with ThreadPoolExecutor(max_workers=self._threads) as pool:
-            ahead = [[pool.submit(self._read, i) for i in group] for group in groups[:AHEAD]]
-            for number in range(len(groups)):
-                if number + AHEAD < len(groups):
-                    ahead.append([pool.submit(self._read, i) for i in groups[number + AHEAD]])
+        read = ahead(self._read, indices, threads=self._threads, most=AHEAD * batch)
+        with contextlib.closing(read):
+            while True:
                 began = time.monotonic()
-                photographs = [future.result() for future in ahead.pop(0)]
+                photographs = list(itertools.islice(read, batch))
                 self.waiting += time.monotonic() - began
+                if not photographs:
+                    return
                 yield photographs
 
     def _read(self, index: int) -> ReadPhotograph:

@@ -117,13 +117,14 @@ def _title(text: str, width: int, font: Font) -> np.ndarray:
     return np.asarray(strip)
 
 
-def save_png(path: Path | str, rgb: np.ndarray) -> None:
-    """Write a picture (H, W, 3) or (H, W) uint8 as PNG that says who drew it, whole or not at all.
+def save_png(path: Path | str, rgb: np.ndarray, made: str = "") -> None:
+    """Write a picture (H, W, 3) or (H, W) uint8 as PNG that says who drew it, and from what, whole or not at all.
 
     Raises:
         UserError: the file cannot be written.
     """
     about = PngInfo()
     about.add_text("Software", SOFTWARE)
+    about.add_text("Made", made)
     with replacing(path) as temporary:
         Image.fromarray(rgb).save(temporary, format="PNG", pnginfo=about)

@@ -1,12 +1,17 @@
-"""Wireframes written for other programs: JSON, SVG, NPZ, PNG."""
+"""Wireframes written for other programs: JSON, SVG, NPZ, PNG; and what such a file says of itself.
+
+Each says what it was made from (`made`: a digest, `results.made`), so that a result is known as such wherever it lies.
+"""
 
 import io
 import json
+import re
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
 
+from hawp_core.data.photographs.selection import SOFTWARE, VIDEO, signed_mp4
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.drawing import overlay, save_png
 from hawp_core.runtime.files import replacing, write_text
@@ -15,10 +20,11 @@ from hawp_core.runtime.text import shown
 JSON_SCHEMA = "hawp-rounds wireframe 1"
 
 
-def to_json(name: str, wireframe: Wireframe) -> dict:
+def to_json(name: str, wireframe: Wireframe, made: str) -> dict:
     """A wireframe in the layout that users of HAWP and LIMAP read; docs/formats.md describes every field."""
     return {
         "schema": JSON_SCHEMA,
+        "made": made,
         "filename": name,
         "width": wireframe.width,
         "height": wireframe.height,
@@ -29,10 +35,10 @@ def to_json(name: str, wireframe: Wireframe) -> dict:
     }
 
 
-def to_svg(name: str, wireframe: Wireframe) -> str:
+def to_svg(name: str, wireframe: Wireframe, made: str) -> str:
     """A drawing of the lines over a link to the image, in the image's pixels (SVG's origin is a pixel's corner)."""
     rows = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wireframe.width} {wireframe.height}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wireframe.width} {wireframe.height}" data-made="{made}">',
         f"<title>Wireframe of {escape(shown(name))}</title>",
         '<g stroke="#e69f00" stroke-width="2" stroke-linecap="round">',
     ]
@@ -44,25 +50,49 @@ def to_svg(name: str, wireframe: Wireframe) -> str:
     return "\n".join([*rows, "</g></svg>", ""])
 
 
-def save(path: Path, name: str, image: np.ndarray, wireframe: Wireframe) -> None:
-    """Write a wireframe as the file's ending says: .png (drawn over the image), .svg, .json or .npz.
+def save(path: Path, name: str, image: np.ndarray | None, wireframe: Wireframe, made: str) -> None:
+    """Write a wireframe as the file's ending says: .png (drawn over the image, which the others do without), .svg, .json or .npz.
 
     Raises:
         UserError: the file cannot be written.
     """
     if path.suffix == ".json":
-        write_text(path, json.dumps(to_json(name, wireframe)) + "\n")
+        write_text(path, json.dumps(to_json(name, wireframe, made)) + "\n")
     elif path.suffix == ".svg":
-        write_text(path, to_svg(name, wireframe))
+        write_text(path, to_svg(name, wireframe, made))
     elif path.suffix == ".npz":
         content = io.BytesIO()
         np.savez_compressed(
             content, junctions=wireframe.junctions, edges=wireframe.edges, scores=wireframe.scores,
-            lines=wireframe.lines, width=wireframe.width, height=wireframe.height,
+            lines=wireframe.lines, width=wireframe.width, height=wireframe.height, made=made,
         )  # fmt: skip
         with replacing(path) as temporary:
             temporary.write_bytes(content.getvalue())
-    elif path.suffix == ".png":
-        save_png(path, overlay(image, wireframe))
+    elif path.suffix == ".png" and image is not None:
+        save_png(path, overlay(image, wireframe), made)
     else:
         raise ValueError(f"wireframes are written as .png, .svg, .json or .npz, not {path.suffix!r}")
+
+
+# How each kind of file begins that is a result, and what it was made from; files of before this was said lack that.
+_BEGINNINGS = {
+    ".json": rb'\{"schema": "' + JSON_SCHEMA.encode() + rb'", (?:"made": "([0-9a-f]*)")?',
+    ".svg": rb'<svg [^>]*viewBox="[0-9 ]+"(?: data-made="([0-9a-f]*)")?>\n<title>Wireframe of ',
+    ".png": rb"\x89PNG.*?tEXtSoftware\0" + SOFTWARE.encode() + rb".{4}(?:.{4}tEXtMade\0([0-9a-f]*))?",
+}
+_BEGINNING = 1024  # bytes
+
+
+def made_by(path: Path) -> str | None:
+    """What the file `path` says it was made from, "" where it does not say; None for a file that is no result of ours."""
+    try:
+        if path.suffix == ".npz":
+            with np.load(path) as arrays:
+                return str(arrays["made"]) if "made" in arrays else "" if {"junctions", "edges"} <= {*arrays} else None
+        if path.suffix == f".{VIDEO}":
+            return signed_mp4(path)
+        with open(path, "rb") as stream:
+            found = re.match(_BEGINNINGS[path.suffix], stream.read(_BEGINNING), re.DOTALL)
+    except Exception:  # whatever a foreign file makes of its reader
+        return None
+    return None if found is None else (found[1] or b"").decode()

@@ -12,12 +12,13 @@ TERMINAL_SECONDS, FILE_SECONDS = 0.5, 15.0
 log = logging.getLogger("hawp")
 
 
-def bar(title: str, total: int, unit: str, done: int = 0, delay: float = 0) -> tqdm:
-    """A progress bar on standard error, from `done` to `total`, with rate and time left, after `delay` seconds."""
+def bar(title: str, total: int, unit: str, done: int = 0, delay: float = 0, leave: bool = True) -> tqdm:
+    """A progress bar on standard error, from `done` to `total`, with rate and time left, after `delay` seconds; without
+    `leave` it disappears from a terminal when it is full."""
     interval = TERMINAL_SECONDS if sys.stderr.isatty() else FILE_SECONDS
     return tqdm(
         total=total, initial=done, desc=title, unit=unit, mininterval=interval, maxinterval=2 * interval,
-        dynamic_ncols=True, delay=delay, ascii=not sys.stderr.isatty(),
+        dynamic_ncols=True, delay=delay, leave=leave, ascii=not sys.stderr.isatty(),
     )  # fmt: skip
 
 

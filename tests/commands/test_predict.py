@@ -67,8 +67,9 @@ def test_without_a_model_the_shipped_one_is_used(photographs, tmp_path, hawp):
 
 
 def test_json_is_the_documented_layout():
-    assert to_json("a.png", WIREFRAME) == {
+    assert to_json("a.png", WIREFRAME, "0123456789abcdef") == {
         "schema": "hawp-rounds wireframe 1",
+        "made": "0123456789abcdef",
         "filename": "a.png",
         "width": 40,
         "height": 30,
@@ -80,7 +81,7 @@ def test_json_is_the_documented_layout():
 
 
 def test_svg_counts_from_pixel_corners_and_escapes_names():
-    root = ElementTree.fromstring(to_svg("<a> & b", WIREFRAME))
+    root = ElementTree.fromstring(to_svg("<a> & b", WIREFRAME, ""))
     assert root.find(f"{SVG}title").text == "Wireframe of <a> & b"
     assert root.get("viewBox") == "0 0 40 30"
     first = root.find(f".//{SVG}line")
@@ -89,7 +90,7 @@ def test_svg_counts_from_pixel_corners_and_escapes_names():
 
 def test_png_is_drawn_over_the_image(tmp_path):
     image = np.full((30, 40), 128, np.uint8)
-    save(tmp_path / "a.png", "a", image, WIREFRAME)
+    save(tmp_path / "a.png", "a", image, WIREFRAME, "")
     picture = cv2.imread(str(tmp_path / "a.png"))
     assert picture.shape == (30, 40, 3)
     assert (picture[27] == 128).all() and not (picture[0, 5:25] == 128).all(axis=1).any()
@@ -97,7 +98,7 @@ def test_png_is_drawn_over_the_image(tmp_path):
 
 def test_an_unknown_ending_is_a_programming_mistake(tmp_path):
     with pytest.raises(ValueError, match=r"\.tif"):
-        save(tmp_path / "a.tif", "a", np.zeros((30, 40), np.uint8), WIREFRAME)
+        save(tmp_path / "a.tif", "a", np.zeros((30, 40), np.uint8), WIREFRAME, "")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -102,16 +102,16 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(predict, tmp_path):
 def test_a_picture_beyond_the_memory_is_named(predict, tmp_path, monkeypatch):
     photograph(tmp_path / "in" / "a.png")
     photograph(tmp_path / "in" / "b.png", 41)
-    from hawp_core.data.photographs import decoding
+    from hawp_core.report import predictions
 
-    read = decoding.read_gray
+    read = predictions.read_gray
 
     def exhausted(path):
         if path.name == "a.png":
             raise MemoryError
         return read(path)
 
-    monkeypatch.setattr(decoding, "read_gray", exhausted)
+    monkeypatch.setattr(predictions, "read_gray", exhausted)
     code, printed = predict("in", "--saveto", "out")
     assert code == 2 and "a.png cannot be used" in printed and "memory" in printed and "1 of 2" in printed
     assert written(tmp_path / "out") == ["b.png.png"]

@@ -32,5 +32,5 @@ def test_a_gallery_shows_any_name(tmp_path, name):
 
 @pytest.mark.parametrize("name", [*ODD, "\udcff.png", "\x00.png"])
 def test_a_drawing_is_well_formed_whatever_its_name(name):
-    title = ElementTree.fromstring(to_svg(name, Wireframe.empty(60, 40)))[0]
+    title = ElementTree.fromstring(to_svg(name, Wireframe.empty(60, 40), ""))[0]
     assert title.text.startswith("Wireframe of ") and title.text.isprintable()

@@ -1,7 +1,11 @@
-"""The images that a user names one by one, by folder or by pattern, and the name under which each result is written."""
+"""The images and videos that a user names one by one, by folder or by pattern, and the name under which each result is
+written."""
 
+import contextlib
 import glob
 import os
+import re
+import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +20,10 @@ from hawp_core.runtime.text import shown
 # What a picture of ours says of itself in its PNG header, so that it is not taken for a photograph.
 SOFTWARE = "hawp-rounds"
 LONGEST_NAME = 255  # bytes of one name on the file systems in use
+# The endings of results that are one file an image, and one a video.
+IMAGE, VIDEO = ("png", "svg", "json", "npz"), "mp4"
+_MP4_END = 256  # bytes, more than a signature has
+_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class Selection:
     """What is to be done, and what is not.
 
     Attributes:
-        files: (image, its name below the output folder), no name twice.
+        files: (image or video, its name below the output folder), no name twice.
         rejected: a sentence for each file that was meant and cannot be used.
         own: pictures that this tool wrote earlier, which are no photographs.
     """
@@ -34,7 +42,7 @@ class Selection:
 
 
 def select(patterns: list[str]) -> Selection:
-    """The images that `patterns` mean: files, folders (searched recursively) and shell patterns.
+    """The images and videos that `patterns` mean: files, folders (searched recursively, for photographs) and shell patterns.
 
     Where two images of different folders have one name, all that share it keep the path that was given.
 
@@ -91,8 +99,34 @@ def _below(file: Path) -> Path:
     return Path(*(part for part in file.parts if part not in (file.anchor, "..")))
 
 
+def is_video(file: Path) -> bool:
+    """Whether a file is looked at as a video, by its ending."""
+    return file.suffix.lower() in _VIDEOS
+
+
+def mp4_signature(made: str) -> bytes:
+    """What an MP4 file of ours ends in: a box that players pass over (ISO 14496-12, "free")."""
+    said = f"{SOFTWARE} {made}".encode()
+    return struct.pack(">I4s", 8 + len(said), b"free") + said
+
+
+def signed_mp4(file: Path) -> str | None:
+    """What an MP4 file says it was made from; None for one that is not ours.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(file, "rb") as stream:
+        stream.seek(max(0, file.stat().st_size - _MP4_END))
+        end = re.search(b"free" + SOFTWARE.encode() + rb" ([0-9a-f]*)$", stream.read())
+    return end[1].decode() if end else None
+
+
 def is_own(file: Path) -> bool:
-    """Whether this tool drew the picture in `file`."""
+    """Whether this tool drew the picture or video in `file`."""
+    if file.suffix == ".mp4":
+        with contextlib.suppress(OSError):
+            return signed_mp4(file) is not None
     if file.suffix.lower() != ".png":
         return False
     try:
@@ -103,7 +137,7 @@ def is_own(file: Path) -> bool:
 
 
 def outputs(selection: Selection, folder: Path, endings: list[str]) -> dict[Path, list[Path]]:
-    """Where the results of each image go: `folder`/NAME.ENDING.
+    """Where the results of each image go: `folder`/NAME.ENDING. Those of a video's frames: `frame_outputs`.
 
     Raises:
         UserError: `folder` is a file, or a result would replace an image that is to be read.
@@ -113,13 +147,20 @@ def outputs(selection: Selection, folder: Path, endings: list[str]) -> dict[Path
     inputs = {os.path.realpath(file): file for file, _ in selection.files}
     planned = {}
     for file, name in selection.files:
-        planned[file] = [inside(folder, f"{name}.{ending}") for ending in endings]
+        wanted = [ending for ending in endings if is_video(file) == (ending == VIDEO)]
+        planned[file] = [inside(folder, f"{name}.{ending}") for ending in wanted]
         for path in planned[file]:
             if os.path.realpath(path) in inputs:
                 raise UserError(
                     f"the result for {shown(file)} would replace the image {shown(path)}: write to another folder with --saveto."
                 )
     return planned
+
+
+def frame_outputs(folder: Path, frame: str, endings: list[str]) -> list[Path]:
+    """Where the results of a frame go, VIDEO/NUMBER: `folder`/VIDEO.frames/NUMBER.ENDING."""
+    video, _, number = frame.rpartition("/")
+    return [inside(folder, f"{video}.frames/{number}.{ending}") for ending in endings]
 
 
 def too_long(paths: list[Path]) -> bool:

@@ -1,0 +1,99 @@
+"""One file for the wireframes of many images: JSON lines, a row an image, added to while the work goes on."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from io import FileIO
+from pathlib import Path
+
+from hawp_core.errors import UserError
+from hawp_core.report.formats import JSON_SCHEMA
+from hawp_core.report.results import foreign
+from hawp_core.runtime.files import parse_json, replacing
+
+NAME = "wireframes.jsonl"
+_BEGINNING = json.dumps({"schema": JSON_SCHEMA})[:-1].encode()
+
+
+class JsonLines:
+    """A file of rows, each as `formats.to_json` lays it out.
+
+    A row that a kill or a full disk cut short is left out when the file is opened again, and so are rows that are to be
+    made again. Rows of other images stay.
+
+    Attributes:
+        done: `filename` of the rows that need not be made again.
+
+    Args:
+        wanted: what the row of a `filename` is to be made from; None for an image that is not in question.
+
+    Raises:
+        UserError: the file holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, wanted: Callable[[str], str | None]) -> None:
+        self._path = path
+        self.done: set[str] = set()
+        if os.path.lexists(path):
+            kept = [self._keep(line, wanted) for line in self._lines()]
+            if not all(kept):
+                with replacing(path) as temporary, open(temporary, "wb") as stream:
+                    stream.writelines(line for line, stays in zip(self._lines(), kept, strict=True) if stays)
+        self._stream: FileIO | None = None
+
+    def _lines(self) -> Iterator[bytes]:
+        if not self._path.is_file():
+            raise foreign(self._path)
+        with open(self._path, "rb") as stream:
+            yield from stream
+
+    def _keep(self, line: bytes, wanted: Callable[[str], str | None]) -> bool:
+        if not line.startswith(_BEGINNING[: len(line)]):
+            raise foreign(self._path)
+        if not line.endswith(b"\n"):
+            return False
+        row: object = None
+        with contextlib.suppress(ValueError):
+            row = parse_json(line)
+        if not isinstance(row, dict):
+            return False
+        name = row.get("filename")
+        if not isinstance(name, str) or name in self.done:
+            return False
+        asked = wanted(name)
+        if asked is None:
+            return True
+        if row.get("made") != asked:
+            return False
+        self.done.add(name)
+        return True
+
+    def add(self, rows: list[dict]) -> None:
+        """Add rows; they are on the disk when this returns.
+
+        Raises:
+            UserError: the disk is full; nothing earlier is lost, and no part of a row stays.
+        """
+        if self._stream is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer, which would be written again at the end after a full disk.
+            self._stream = open(self._path, "ab", buffering=0)  # noqa: SIM115 (closed by close())
+        whole = os.fstat(self._stream.fileno()).st_size
+        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        try:
+            while content:
+                content = content[self._stream.write(content) :]
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self._path, whole)
+            raise UserError(
+                f"{self._path} could not be written ({error.strerror}): free space or permission there, then run the "
+                "same command again; nothing finished was lost."
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._stream is not None:
+            self._stream.close()

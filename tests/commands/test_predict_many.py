@@ -1,0 +1,182 @@
+"""Many images and videos: what is done stays done, one file of JSON lines, nothing half written, no foreign file lost."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from hawp_core.errors import UserError
+from hawp_core.report.json_lines import NAME, JsonLines
+
+
+@pytest.fixture
+def predict(model, hawp, tmp_path, monkeypatch, photographs):
+    """Run the command in a folder with six photographs, `in`."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(photographs, "in")
+    options = ("-c", model, "--threshold", "0", "--device", "cpu", "--threads", "1")
+    return lambda *words: hawp("predict", *words, *options)
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / NAME).read_text().splitlines()]
+
+
+def test_what_is_there_is_not_made_again_unless_image_or_settings_changed(predict, tmp_path):
+    words = ("in", "--saveto", "out", "--ext", "json", "svg", "npz", "png")
+    assert predict(*words)[0] == 0
+    files = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    times = [path.stat().st_mtime_ns for path in files]
+    (tmp_path / "out" / "a.jpg.svg").unlink()
+    (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "f.png").read_bytes())
+    code, printed = predict(*words)
+    assert code == 0 and "4 images had been done before" in printed and "2 images, " in printed
+    changed = {path.name for path, time in zip(files, times, strict=True) if path.stat().st_mtime_ns != time}
+    assert changed == {"a.jpg.svg", "b.png.json", "b.png.svg", "b.png.npz", "b.png.png"}
+    assert "6 images, " in predict(*words, "--size", "64")[1]
+
+
+def test_json_lines_hold_what_files_of_json_hold_and_carry_on(predict, tmp_path):
+    assert predict("in", "--saveto", "out", "--ext", "json", "jsonl")[0] == 0
+    files = {
+        each["filename"]: each for each in map(json.loads, (p.read_text() for p in tmp_path.glob("out/**/*.json")))
+    }
+    found = {row["filename"]: row for row in rows(tmp_path / "out")}
+    assert found == files and len(found) == 6
+    # Killed within a row: the half is gone, the others stay as they are, and the missing ones are made.
+    whole = (tmp_path / "out" / NAME).read_bytes()
+    first = whole.splitlines(keepends=True)
+    (tmp_path / "out" / NAME).write_bytes(b"".join(first[:3]) + first[3][:40])
+    code, printed = predict("in", "--saveto", "out", "--ext", "jsonl")
+    assert code == 0 and "3 images had been done before" in printed and "3 images, " in printed
+    assert (tmp_path / "out" / NAME).read_bytes() == whole
+    # Another photograph is added; another setting replaces the row of its own photograph only.
+    assert predict("in/a.jpg", "--saveto", "out", "--ext", "jsonl", "--size", "native")[0] == 0
+    after = {row["filename"]: row for row in rows(tmp_path / "out")}
+    assert {name for name in after if after[name] != found[name]} == {"a.jpg"} and len(after) == 6
+
+
+def test_a_stopped_command_carries_on(predict, tmp_path, monkeypatch):
+    from hawp_core.model.parser import Model
+    from hawp_core.runtime.signals import StopRequest
+
+    words = ("in", "--saveto", "out", "--ext", "jsonl", "json", "--batch-size", "2")
+    many, asked = Model.many, []
+    monkeypatch.setattr(StopRequest, "__init__", lambda self: asked.append(self) or self.__dict__.update(signal=None))
+
+    def stopped_after(model, images):
+        asked[-1].ask(15)
+        return many(model, images)
+
+    monkeypatch.setattr(Model, "many", stopped_after)
+    code, printed = predict(*words)
+    assert code == 75 and "stopped by SIGTERM" in printed and "carries on" in printed
+    assert len(rows(tmp_path / "out")) == len(list(tmp_path.glob("out/**/*.json"))) == 2
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    code, printed = predict(*words)
+    assert code == 0 and "2 images had been done before" in printed and len(rows(tmp_path / "out")) == 6
+
+
+@pytest.mark.parametrize("name", ["a.jpg.json", "a.jpg.png", "a.jpg.svg", "a.jpg.npz", NAME])
+def test_a_file_that_is_no_result_is_not_written_over(predict, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text('{"mine": 1}\n')
+    code, printed = predict("in", "--saveto", "out", "--ext", name.rpartition(".")[2])
+    assert code == 2 and f"out/{name} is there already and is no result" in printed
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+    assert (tmp_path / "out" / name).read_text() == '{"mine": 1}\n'
+
+
+def test_a_full_disk_leaves_whole_rows(tmp_path, monkeypatch):
+    lines = JsonLines(tmp_path / NAME, lambda _: None)
+    lines.add([{"schema": "hawp-rounds wireframe 1", "filename": "a"}])
+    whole = (tmp_path / NAME).read_bytes()
+
+    class Full:
+        def __init__(self, stream):
+            self.stream = stream
+
+        def fileno(self):
+            return self.stream.fileno()
+
+        def write(self, content):
+            if len(content) < 60:
+                raise OSError(28, "No space left on device")
+            return self.stream.write(content[:30])
+
+        def close(self):
+            self.stream.close()
+
+    monkeypatch.setattr(lines, "_stream", Full(lines._stream))
+    with pytest.raises(UserError, match="No space left"):
+        lines.add([{"schema": "hawp-rounds wireframe 1", "filename": "b" * 20}])
+    lines.close()
+    assert (tmp_path / NAME).read_bytes() == whole
+
+
+# Videos
+
+
+def film(path, code, frames=9):
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*code), 10, (96, 64))
+    for number in range(frames):
+        picture = np.full((64, 96, 3), 200, np.uint8)
+        cv2.rectangle(picture, (10 + 4 * number, 10), (40 + 4 * number, 50), (30, 30, 30), -1)
+        writer.write(picture)
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize(("name", "code"), [("clip.mp4", "mp4v"), ("clip.avi", "MJPG")])
+def test_frames_of_a_video_are_images_and_an_overlay_is_a_video(predict, tmp_path, name, code):
+    film(tmp_path / name, code)
+    words = (name, "in/a.jpg", "--saveto", "out", "--every", "4", "--ext", "jsonl", "svg", "mp4")
+    exit_code, printed = predict(*words)
+    assert exit_code == 0, printed
+    assert [row["filename"] for row in rows(tmp_path / "out")] == ["a.jpg", *(f"{name}/{n:06d}" for n in (0, 4, 8))]
+    assert sorted(p.name for p in (tmp_path / "out" / f"{name}.frames").iterdir()) == [
+        "000000.svg",
+        "000004.svg",
+        "000008.svg",
+    ]
+    drawn = cv2.VideoCapture(str(tmp_path / "out" / f"{name}.mp4"), cv2.CAP_FFMPEG)
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 3 and drawn.get(cv2.CAP_PROP_FPS) == pytest.approx(2.5)
+    there, frame = drawn.read()
+    drawn.release()
+    assert there and frame.shape == (64, 96, 3) and np.ptp(frame.astype(int), axis=2).max() > 60
+    exit_code, printed = predict(*words)
+    assert exit_code == 0 and "4 images had been done before" in printed and "0 images, " in printed
+    # A video of ours is none to look at.
+    assert "drew earlier" in predict(f"out/{name}.mp4", "--saveto", "again")[1]
+
+
+def test_broken_videos_are_named_and_what_can_be_decoded_is_done(predict, tmp_path):
+    content = film(tmp_path / "half.avi", "MJPG").read_bytes()
+    (tmp_path / "half.avi").write_bytes(content[: len(content) * 2 // 3])
+    (tmp_path / "none.mp4").write_bytes(b"no film")
+    (tmp_path / "empty.avi").touch()
+    code, printed = predict("half.avi", "none.mp4", "empty.avi", "in/a.jpg", "--saveto", "out", "--ext", "jsonl", "mp4")
+    assert code == 2 and "3 of 4 images were left out" in printed and "Traceback" not in printed
+    assert "half.avi cannot be used as a video (it was cut short" in printed
+    assert "none.mp4 cannot be used as a video (its content is no video" in printed
+    assert "empty.avi cannot be used as a video (it is empty)" in printed
+    names = [row["filename"] for row in rows(tmp_path / "out")]
+    assert names[:2] == ["a.jpg", "half.avi/000000"] and 3 <= len(names) < 10
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--size", "huge"), "neither native nor a whole number"),
+        (("--size", "5"), "neither native nor a whole number"),
+        (("--tile", "128"), "give --size native"),
+        (("--ext", "mp4"), "none is among the images"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(predict, words, said):
+    code, printed = predict("in", *words)
+    assert code == 2 and said in printed
