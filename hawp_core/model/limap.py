@@ -10,6 +10,7 @@ Interface: `src/limap/line2d/base_detector.py` and `src/limap/util/io.py` of cvg
 """
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -47,7 +48,8 @@ class Segments:
             weights = getattr(self, "weight_path", None)
             self.model = load(Path(weights) / "line2d" / MODULE_NAME / "model.pth" if weights else SHIPPED)
         read = getattr(camview, "read_image", None)
-        wireframe = self.model(np.ascontiguousarray(read(set_gray=True)) if read else camview)
+        image = np.ascontiguousarray(read(set_gray=True)) if read else cast(np.ndarray, camview)
+        wireframe = self.model(image)
         return np.column_stack([wireframe.lines, wireframe.scores]).astype(np.float64)
 
 
