@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ from hawp_core.runtime.files import read_yaml, write_text
 from hawp_core.runtime.setting_types import ModelSettings
 from hawp_core.training.metrics import StepRow, read_metrics
 from hawp_core.workflow import settings
-from hawp_core.workflow.cost import RATES_FILE, SIZES, read_rates
+from hawp_core.workflow.cost import RATES_FILE, NetworkSize, Rate, Rates, read_rates
 
 ROOT = Path(__file__).resolve().parent.parent
 # Most of a job's time that its start should take.
@@ -107,7 +108,7 @@ def main() -> None:
     try:
         chosen = configuration(args)
         network = settings.complete(chosen, args.config).model
-        rates = read_rates() if args.write_rates else []
+        rates = read_rates() if args.write_rates else ()
         computing = choose_compute(args, settings.complete({}).compute)
         apply_compute(computing)
         device, precision = computing.device, computing.precision
@@ -183,16 +184,17 @@ def _label(args: argparse.Namespace, model: Path) -> list:
     ]
 
 
-def _write_rates(rates: list[dict], name: str, gpu: bool, precision, network: ModelSettings, rows: list[list]) -> None:
+def _write_rates(
+    rates: tuple[Rate, ...], name: str, gpu: bool, precision, network: ModelSettings, rows: list[list]
+) -> None:
     train, export = (float(row[1]) for row in rows[1:])
-    sizes = {size: getattr(network, size) for size in SIZES}
-    others = [row for row in rates if (row["device"], row["network"]) != (name, sizes)]
-    row = {
-        "device": name, "gpu": gpu, "measured": True, "network": sizes, "precision": str(precision).removeprefix("torch."),
-        "train_images_per_second": train, "export_images_per_second": export, "export_views": 11,
-        "date": str(datetime.date.today()), "source": "benchmarks/pipeline.py: hawp train and hawp homoadp",
-    }  # fmt: skip
-    write_text(RATES_FILE, json.dumps({"rates": [*others, row]}, indent=2) + "\n")
+    size = NetworkSize.of(network)
+    others = [row for row in rates if (row.device, row.network) != (name, size)]
+    row = Rate(
+        name, gpu, True, size, train, export, 11, str(datetime.date.today()),
+        "benchmarks/pipeline.py: hawp train and hawp homoadp", str(precision).removeprefix("torch."),
+    )  # fmt: skip
+    write_text(RATES_FILE, json.dumps(asdict(Rates((*others, row))), indent=2) + "\n")
 
 
 if __name__ == "__main__":

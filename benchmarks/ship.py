@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="a model of hawp train")
     network, info = load_checkpoint(parser.parse_args().model)
     # Without a recipe: how it was made is told on its card, and its key is the digest of its file.
-    save_checkpoint(SHIPPED, network, epoch=info["epoch"], recipe={})
+    save_checkpoint(SHIPPED, network, epoch=info.epoch, recipe={})
     card = SHIPPED.with_name("README.md")
     write_text(card, re.sub(r"SHA-256 `[0-9a-f]*`", f"SHA-256 `{sha256(SHIPPED)}`", card.read_text(encoding="utf-8")))
     print(f"{SHIPPED}: {SHIPPED.stat().st_size:,} bytes, {sha256(SHIPPED)}")

@@ -16,7 +16,8 @@ from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import model_name
 from hawp_core.workflow.recipe import Recipe, read_recipe
 from hawp_core.workflow.recipe_file import RECIPE_FORMAT
-from hawp_core.workflow.settings import PRESET_FOLDER, Nested, complete, find_configuration, schema
+from hawp_core.workflow.schema import schema
+from hawp_core.workflow.settings import PRESET_FOLDER, Nested, complete, find_configuration
 
 # Text, so that argparse gives it to `find_configuration` as it does what a user types.
 DEFAULT_CONFIG = str(PRESET_FOLDER / "config.yaml")

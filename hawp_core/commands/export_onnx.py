@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,11 +67,11 @@ def run(args: argparse.Namespace) -> None:
     if args.network and (args.size or args.rgb or args.images):
         raise UserError("--size, --rgb and --images go with detection: leave them out, or leave out --network.")
     network, info = load_checkpoint(SHIPPED if str(args.model) == SHIPPED_NAME else args.model, "cpu")
-    about = {"epoch": info["epoch"], "key": info["recipe"].get("key"), "model": args.model.name}
+    about = {"epoch": info.epoch, "key": info.recipe.get("key"), "model": args.model.name}
     (_write_network if args.network else _write_lines)(args, network, about)
 
 
-def _write_network(args: argparse.Namespace, network: "WireframeNetwork", about: dict) -> None:
+def _write_network(args: argparse.Namespace, network: "WireframeNetwork", about: Mapping[str, object]) -> None:
     from hawp_core.model.onnx import TOLERANCE, export_network, largest_difference
     from hawp_core.runtime.progress import log
 
@@ -82,7 +83,7 @@ def _write_network(args: argparse.Namespace, network: "WireframeNetwork", about:
     log.info("%s: images (B, 1, %d, %d), differs from PyTorch by at most %.1e", args.dest, size, size, difference)
 
 
-def _write_lines(args: argparse.Namespace, network: "WireframeNetwork", about: dict) -> None:
+def _write_lines(args: argparse.Namespace, network: "WireframeNetwork", about: Mapping[str, object]) -> None:
     from hawp_core.model.onnx import LEAST_AGREEMENT, agreement, drawings, export_lines
     from hawp_core.runtime.progress import log
 

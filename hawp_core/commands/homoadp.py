@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
         if args.shard:
             _label(args, settings, network, manifest, recipe, shard, of, stop)
             return
-        config = label_file(recipe.name, recipe.key, info["epoch"], ".yaml")
+        config = label_file(recipe.name, recipe.key, info.epoch, ".yaml")
         if config.is_file() and config.with_suffix(".h5").is_file():
             log.info("%s is there: nothing to do", config.with_suffix(".h5"))
             return

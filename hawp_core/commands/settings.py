@@ -4,7 +4,8 @@ import argparse
 
 import yaml
 
-from hawp_core.workflow.settings import find_configuration, load, table, to_dict
+from hawp_core.workflow.schema import table
+from hawp_core.workflow.settings import find_configuration, load, to_dict
 
 HELP = "list every setting with its meaning, or check a configuration"
 DESCRIPTION = (

@@ -3,10 +3,14 @@
 import argparse
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from hawp_core.commands import common
 from hawp_core.runtime.text import duration
 from hawp_core.workflow.settings import merged_settings
+
+if TYPE_CHECKING:
+    from hawp_core.workflow.status import Activity
 
 HELP = "watch a run: what works, images done, images a second, time left"
 DESCRIPTION = """Show every step of a run: what works on it, images done of total, images a second, time left and the
@@ -41,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
             return
 
 
-def table(found: list) -> str:
+def table(found: "list[Activity]") -> str:
     """Steps as a table, and a line for each process that works."""
     from tabulate import tabulate
 

@@ -17,7 +17,7 @@ millions of images stay a handful of datasets:
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -37,7 +37,7 @@ def write_labels(
     wireframes: Sequence[Wireframe],
     *,
     images: np.ndarray | None = None,
-    about: dict | None = None,
+    about: Mapping[str, object] | None = None,
 ) -> None:
     """Write a label file, whole or not at all.
 
@@ -190,7 +190,7 @@ class LabelFile:
         about = parse_json(file.attrs["about"])
         if not isinstance(about, dict):
             raise ValueError("it does not say how it was made")
-        self.about: dict = about
+        self.about: dict[str, object] = about
         self.has_images = "images" in file
         names = [*TABLES, *(["image_sums"] if "image_sums" in file else [])]
         arrays = {name: _table(file, name) for name in names}

@@ -5,7 +5,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import NoReturn, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -217,7 +217,7 @@ def measure_on_labelled(
     return measured
 
 
-def _counted(items: Sequence[Item], shown: tqdm) -> Iterator[Item]:
+def _counted(items: Sequence[Item], shown: "tqdm[NoReturn]") -> Iterator[Item]:
     """The items one by one; the bar moves when the next is asked for."""
     for item in items:
         yield item

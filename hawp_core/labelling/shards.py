@@ -6,8 +6,10 @@ A shard's working state is a journal of finished images beside the shard. The sh
 import csv
 import io
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, cast
 
 import numpy as np
 
@@ -65,11 +67,28 @@ class GatheredCounts:
     labelling_seconds: float | None
 
 
-def _rejection(photograph: UnreadablePhotograph) -> dict:
+class JournalRecord(TypedDict, total=False):
+    """What the journal of a shard says of a photograph: how it was labelled, or why it was not.
+
+    `at` and `seconds` are when it was noted and how long its batch took; an older program did not note them.
+    """
+
+    index: int
+    name: str
+    rejected: str
+    size: list[int]
+    junctions: list[list[float]]
+    edges: list[list[int]]
+    scores: list[float]
+    at: float
+    seconds: float
+
+
+def _rejection(photograph: UnreadablePhotograph) -> JournalRecord:
     return {"index": photograph.index, "name": photograph.name, "rejected": photograph.reason}
 
 
-def _record(photograph: LoadedPhotograph, wireframe: Wireframe) -> dict:
+def _record(photograph: LoadedPhotograph, wireframe: Wireframe) -> JournalRecord:
     return {
         "index": photograph.index,
         "name": photograph.name,
@@ -81,16 +100,18 @@ def _record(photograph: LoadedPhotograph, wireframe: Wireframe) -> dict:
     }
 
 
-def _wireframe(record: dict) -> Wireframe:
-    return Wireframe(record["junctions"], record["edges"], record["scores"], *record["size"])
+def _wireframe(record: JournalRecord) -> Wireframe:
+    width, height = record["size"]
+    junctions, scores = (np.asarray(values, np.float32) for values in (record["junctions"], record["scores"]))
+    return Wireframe(junctions, np.asarray(record["edges"], np.int32), scores, width, height)
 
 
-def usable_records(records: list[dict]) -> list[dict]:
+def usable_records(records: Sequence[Mapping[str, object]]) -> list[JournalRecord]:
     """The records of a journal that say how a photograph was labelled, or why it was not; it is looked at again otherwise."""
-    return [record for record in records if _is_usable(record)]
+    return [cast(JournalRecord, record) for record in records if _is_usable(record)]
 
 
-def _is_usable(record: dict) -> bool:
+def _is_usable(record: Mapping[str, object]) -> bool:
     index, times = record.get("index"), [record.get(name, 0.0) for name in ("at", "seconds")]
     if not isinstance(index, int) or isinstance(index, bool) or not isinstance(record.get("name"), str):
         return False
@@ -99,7 +120,7 @@ def _is_usable(record: dict) -> bool:
     if "rejected" in record:
         return isinstance(record["rejected"], str)
     try:
-        found = _wireframe(record)
+        found = _wireframe(cast(JournalRecord, record))
         whole = all(isinstance(side, int) and 0 < side < MOST_PIXELS for side in (found.width, found.height))
         return whole and bool(np.isfinite(found.junctions).all() and np.isfinite(found.scores).all())
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -144,8 +165,8 @@ def label_photographs(
             for photographs in reader.batches(pending):
                 records = _records(photographs, labeller)
                 spent, since = time.monotonic() - since, time.monotonic()
-                stamp = {"at": round(time.time(), 1), "seconds": round(spent / len(records), 4)}
-                records = [record | stamp for record in records]
+                now, each = round(time.time(), 1), round(spent / len(records), 4)
+                records = [{**record, "at": now, "seconds": each} for record in records]
                 journal.extend(records)
                 done.update((record["index"], record) for record in records)
                 shown.update(len(photographs))
@@ -164,7 +185,7 @@ def label_photographs(
     )
 
 
-def _records(photographs: list[ReadPhotograph], labeller: Labeller) -> list[dict]:
+def _records(photographs: list[ReadPhotograph], labeller: Labeller) -> list[JournalRecord]:
     """Label a batch: a journal record of each photograph, noted together as finished."""
     loaded = [each for each in photographs if isinstance(each, LoadedPhotograph)]
     rejected = [each for each in photographs if isinstance(each, UnreadablePhotograph)]
@@ -176,7 +197,7 @@ def _records(photographs: list[ReadPhotograph], labeller: Labeller) -> list[dict
     return sorted(records + [_rejection(each) for each in rejected], key=lambda record: record["index"])
 
 
-def _write(path: Path, records: list[dict], key: str, device: str) -> None:
+def _write(path: Path, records: list[JournalRecord], key: str, device: str) -> None:
     kept = [record for record in records if "rejected" not in record]
     rejected = [[record["name"], record["rejected"]] for record in records if "rejected" in record]
     seconds = _sum([record.get("seconds") for record in records])
@@ -215,7 +236,13 @@ def _about(part: Path, shard: LabelFile) -> _About:
 
 
 def gather_shards(
-    parts: list[Path], destination: Path, manifest: Manifest, *, key: str, max_rejected: float, about: dict
+    parts: list[Path],
+    destination: Path,
+    manifest: Manifest,
+    *,
+    key: str,
+    max_rejected: float,
+    about: Mapping[str, object],
 ) -> tuple[GatheredCounts, str]:
     """Join the shards into the label file `destination`, in the manifest's order; list rejected photographs beside it.
 

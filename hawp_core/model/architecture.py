@@ -5,6 +5,7 @@ Knows nothing of PyTorch, so that recipes and file headers can be compared where
 
 import dataclasses
 import sys
+from collections.abc import Callable, Mapping
 
 from hawp_core.errors import UserError
 
@@ -60,7 +61,7 @@ class Architecture:
     votes: int = 0
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Architecture":
+    def from_dict(cls, values: Mapping[str, object]) -> "Architecture":
         """The architecture with the given fields, published defaults for the rest.
 
         Raises:
@@ -74,9 +75,8 @@ class Architecture:
                 raise UserError(
                     f"model.{name} is {value!r}, which makes no network: give {_wanted(name, known[name])}."
                 )
-        # Of the fields' types, as was just checked value by value.
-        typed: dict = {name: _cast(value, known[name]) for name, value in values.items()}
-        made = cls(**typed)
+        make: Callable[..., Architecture] = cls  # of the fields' types, as was just checked value by value
+        made = make(**{name: _cast(value, known[name]) for name, value in values.items()})
         if made.image_size % made.multiple:
             raise UserError(
                 f"model.image_size is {made.image_size}, which is no multiple of {made.multiple} (4 * 2^depth): "
@@ -84,7 +84,7 @@ class Architecture:
             )
         return made
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, object]:
         """Plain values, for JSON; `from_dict` reads them back."""
         return {**dataclasses.asdict(self), "lineness_widths": list(self.lineness_widths)}
 

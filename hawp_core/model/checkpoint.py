@@ -8,7 +8,10 @@ import io
 import json
 import zipfile
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, cast
 
 import torch
 
@@ -23,7 +26,31 @@ STATE_FORMAT = "hawp-rounds training state 1"
 _NAMED = 3
 
 
-def save_checkpoint(path: Path | str, network: WireframeNetwork, *, epoch: int, recipe: dict) -> None:
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says of itself beside its weights.
+
+    Attributes:
+        epoch: epochs of training behind the weights.
+        recipe: what they were made with, as their maker wrote it down.
+    """
+
+    architecture: Architecture
+    epoch: int
+    recipe: dict[str, object]
+
+
+class TrainingState(TypedDict, total=False):
+    """What a training needs to carry on; `average` only where the weights are averaged."""
+
+    key: str
+    at: Mapping[str, object]
+    network: Mapping[str, torch.Tensor]
+    optimiser: dict[str, object]
+    average: Mapping[str, torch.Tensor]
+
+
+def save_checkpoint(path: Path | str, network: WireframeNetwork, *, epoch: int, recipe: Mapping[str, object]) -> None:
     """Write the weights with the architecture and recipe they were made with, whole or not at all.
 
     Args:
@@ -47,14 +74,14 @@ def save_checkpoint(path: Path | str, network: WireframeNetwork, *, epoch: int, 
 
 def load_checkpoint(
     path: Path | str, device: torch.device | str = "cpu", expect: Architecture | None = None
-) -> tuple[WireframeNetwork, dict]:
+) -> tuple[WireframeNetwork, CheckpointInfo]:
     """Read a checkpoint of `save_checkpoint`.
 
     Args:
         expect: the architecture that the caller is about to use, if it has one.
 
     Returns:
-        the network on `device`, in evaluation mode, and its `architecture`, `epoch` and `recipe`.
+        the network on `device`, in evaluation mode, and what the file says of it.
 
     Raises:
         UserError: missing, damaged or of another kind, or made with another architecture than expected.
@@ -66,23 +93,22 @@ def load_checkpoint(
         raise UserError(
             f"{path} has the checkpoint format {found!r}, and this version reads {CHECKPOINT_FORMAT!r}: {remedy}."
         )
-    info = {name: content.get(name) for name in ("architecture", "epoch", "recipe")}
-    if not isinstance(info["architecture"], dict) or not isinstance(content.get("state"), dict):
+    built, epoch, recipe, state = (content.get(name) for name in ("architecture", "epoch", "recipe", "state"))
+    if not isinstance(built, dict) or not isinstance(state, dict):
         raise UserError(f"{path} lacks its architecture or its weights: it is damaged; train or copy it again.")
-    epoch = info["epoch"]
-    if not isinstance(info["recipe"], dict) or not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
+    if not isinstance(recipe, dict) or not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 0:
         raise UserError(f"{path} does not say what it was trained with: it is damaged; train or copy it again.")
     try:
-        architecture = Architecture.from_dict(info["architecture"])
+        architecture = Architecture.from_dict(built)
     except UserError as error:
         raise UserError(f"{path} was made by another version of hawp-rounds ({error}): use that one.") from error
     if expect is not None:
         _compare(path, architecture, expect)
-    return _network(path, architecture, content["state"]).to(device), info
+    return _network(path, architecture, state).to(device), CheckpointInfo(architecture, epoch, recipe)
 
 
-def save_state(path: Path | str, state: dict) -> None:
-    """Write what a training needs to carry on (tensors and plain values in dictionaries), whole or not at all.
+def save_state(path: Path | str, state: TrainingState) -> None:
+    """Write what a training needs to carry on, whole or not at all.
 
     Raises:
         UserError: the file cannot be written.
@@ -90,8 +116,8 @@ def save_state(path: Path | str, state: dict) -> None:
     _write(path, {"format": STATE_FORMAT, **state})
 
 
-def load_state(path: Path | str) -> dict:
-    """Read a file of `save_state`; tensors come to the host.
+def load_state(path: Path | str) -> TrainingState:
+    """Read a file of `save_state`; tensors come to the host. What it holds is checked by those who take it up.
 
     Raises:
         UserError: missing, damaged or of another kind.
@@ -99,7 +125,7 @@ def load_state(path: Path | str) -> dict:
     state = _read(path)
     if state.pop("format", None) != STATE_FORMAT:
         raise UserError(f"{path} is no state of a training of this version: move it away to begin anew.")
-    return state
+    return cast(TrainingState, state)
 
 
 def import_published(path: Path | str) -> WireframeNetwork:
@@ -124,7 +150,7 @@ def export_published(network: WireframeNetwork, path: Path | str) -> None:
     _write(path, _plain_state(network))
 
 
-def _plain_state(network: WireframeNetwork) -> OrderedDict:
+def _plain_state(network: WireframeNetwork) -> OrderedDict[str, torch.Tensor]:
     """The weights on the host in plain layout, whatever the network's device and memory format."""
     state = OrderedDict((name, value.detach().cpu().contiguous()) for name, value in network.state_dict().items())
     if "backbone.bn1.weight" not in state:
@@ -132,7 +158,7 @@ def _plain_state(network: WireframeNetwork) -> OrderedDict:
     return state
 
 
-def _write(path: Path | str, content: dict) -> None:
+def _write(path: Path | str, content: Mapping[str, object]) -> None:
     # By way of memory: PyTorch's own writer hides from its caller that the disk is full.
     packed = io.BytesIO()
     torch.save(content, packed)
@@ -141,7 +167,7 @@ def _write(path: Path | str, content: dict) -> None:
         stream.write(view)
 
 
-def _read(path: Path | str) -> dict:
+def _read(path: Path | str) -> dict[str, object]:
     """The dictionary in a file of `torch.save`, without running code."""
     path = Path(path)
     if not path.is_file():
@@ -164,7 +190,7 @@ def _read(path: Path | str) -> dict:
     return content
 
 
-def _network(path: Path | str, architecture: Architecture, state: dict) -> WireframeNetwork:
+def _network(path: Path | str, architecture: Architecture, state: dict[str, object]) -> WireframeNetwork:
     """A network with `state`, every name and shape checked."""
     network = WireframeNetwork(architecture)
     wanted = network.state_dict()
@@ -182,14 +208,16 @@ def _network(path: Path | str, architecture: Architecture, state: dict) -> Wiref
             f"{path} does not hold the {len(wanted)} tensors of this network ({'; '.join(problems)}): "
             "give weights of HAWPv3 with this architecture."
         )
-    broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    # Of these shapes are tensors only.
+    weights = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    broken = [name for name, value in weights.items() if value.is_floating_point() and not bool(value.isfinite().all())]
     if broken:
         raise UserError(f"{path} holds values that are not finite ({broken[0]}): its training diverged; use another.")
-    network.load_state_dict(state)
+    network.load_state_dict(weights)
     return network.eval()
 
 
-def _shape(value: object) -> tuple | str:
+def _shape(value: object) -> tuple[int, ...] | str:
     """The shape of a plain tensor; of anything else, what it is."""
     if not isinstance(value, torch.Tensor):
         return type(value).__name__

@@ -7,7 +7,7 @@ its maps themselves.
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +51,7 @@ class Graph(nn.Module):
         return prediction.scores.raw, prediction.features, heatmap
 
 
-def export_network(network: WireframeNetwork, path: Path | str, about: dict) -> None:
+def export_network(network: WireframeNetwork, path: Path | str, about: Mapping[str, object]) -> None:
     """Write the network alone, whole or not at all; the batch is free, the image size is the model's.
 
     Args:
@@ -71,7 +71,7 @@ def export_network(network: WireframeNetwork, path: Path | str, about: dict) -> 
 def export_lines(
     network: WireframeNetwork,
     path: Path | str,
-    about: dict,
+    about: Mapping[str, object],
     *,
     size: tuple[int, int],
     min_score: float = 0.5,
@@ -105,8 +105,8 @@ def _export(
     names: tuple[str, Sequence[str]],
     path: Path | str,
     metadata: dict[str, str],
-    about: dict,
-    shapes: dict | None = None,
+    about: Mapping[str, object],
+    shapes: dict[str, dict[int, torch.export.Dim]] | None = None,
 ) -> None:
     """Write a function of one tensor; `names` are those of its argument and of what it returns."""
     require("onnx", "onnxscript", "onnxruntime")

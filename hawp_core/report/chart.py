@@ -56,7 +56,7 @@ def new_figure(rows: int, columns: int, width: float, height: float) -> tuple[Fi
     return figure, list(axes.flat)
 
 
-def shade(number: int, count: int) -> tuple:
+def shade(number: int, count: int) -> tuple[float, float, float, float]:
     """The colour of a round: dark blue first, towards ochre; never the palest, which would not show on white."""
     return colormaps["cividis"](0.85 * number / max(1, count - 1))
 

@@ -122,7 +122,7 @@ def _box(axes: Axes, left: float, middle: float, colour: str, lines: list[str]) 
         axes.text(*at, line, va="center", fontsize=9, family=family, fontweight=weight)
 
 
-def _arrow(axes: Axes, start: tuple, end: tuple, *, dashed: bool = False) -> None:
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], *, dashed: bool = False) -> None:
     style = "--" if dashed else "-"
     axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=12, color=GREY, ls=style))
 

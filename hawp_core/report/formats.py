@@ -20,7 +20,7 @@ from hawp_core.runtime.text import shown
 JSON_SCHEMA = "hawp-rounds wireframe 1"
 
 
-def to_json(name: str, wireframe: Wireframe, made: str) -> dict:
+def to_json(name: str, wireframe: Wireframe, made: str) -> dict[str, object]:
     """A wireframe in the layout that users of HAWP and LIMAP read; docs/formats.md describes every field."""
     return {
         "schema": JSON_SCHEMA,

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class JsonLines:
         self.done.add(name)
         return True
 
-    def add(self, rows: list[dict]) -> None:
+    def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Add rows; they are on the disk when this returns.
 
         Raises:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -50,7 +50,7 @@ class Options:
     every: int
     batch: int
     threads: int
-    settings: dict
+    settings: dict[str, object]
 
 
 @dataclass
@@ -87,6 +87,11 @@ class _Picture(NamedTuple):
     height: int
     seen: np.ndarray
     gray: np.ndarray | None
+
+
+_Found = tuple[_Picture, Wireframe]
+_Draw = Callable[[np.ndarray, Wireframe], None]
+_Shown = tuple[list[_Found], _Draw | None]  # what was found in a batch, and what draws it into a video
 
 
 class _CutShort(Exception):
@@ -146,7 +151,7 @@ class Predictions:
 
     def _what(self, file: Path) -> str:
         """What the results of a file are made from."""
-        return made(file, self._options.settings | ({"every": self._options.every} if is_video(file) else {}))
+        return made(file, {**self._options.settings, **({"every": self._options.every} if is_video(file) else {})})
 
     def _wanted(self, name: str) -> str | None:
         """What a row is to be made from; a frame's name is its video's, and its number."""
@@ -184,10 +189,10 @@ class Predictions:
     def _look(
         self,
         pictures: Iterable[_Picture | str],
-        write: Behind,
-        add: Behind,
-        shown: tqdm,
-        draw: Callable[[np.ndarray, Wireframe], None] | None = None,
+        write: Behind[_Found],
+        add: Behind[_Shown],
+        shown: "tqdm[NoReturn]",
+        draw: _Draw | None = None,
     ) -> None:
         """Pass pictures through the network and hand on what is found; a sentence is a failure."""
         stream = iter(pictures)
@@ -223,9 +228,7 @@ class Predictions:
             options = self._options
             return self._model(picture.seen, size=options.size, tile=options.tile, progress=progress)
 
-    def _add(
-        self, work: tuple[list[tuple[_Picture, Wireframe]], Callable[[np.ndarray, Wireframe], None] | None]
-    ) -> None:
+    def _add(self, work: _Shown) -> None:
         found, draw = work
         rows = [to_json(p.job.name, wireframe, p.job.made) for p, wireframe in found if p.job.row]
         if self._rows is not None and rows:
@@ -234,7 +237,9 @@ class Predictions:
             if draw is not None and picture.gray is not None:
                 draw(picture.gray, wireframe)
 
-    def _look_at_video(self, file: Path, name: str, write: Behind, add: Behind, shown: tqdm) -> None:
+    def _look_at_video(
+        self, file: Path, name: str, write: Behind[_Found], add: Behind[_Shown], shown: "tqdm[NoReturn]"
+    ) -> None:
         overlays = [path for path in self._planned[file] if not is_current(path, self._made[name])]
         try:
             about = describe(file)
@@ -274,7 +279,7 @@ class Predictions:
             yield str(error)
 
 
-def _save(work: tuple[_Picture, Wireframe]) -> None:
+def _save(work: _Found) -> None:
     picture, wireframe = work
     for path in picture.job.paths:
         save(path, picture.job.name, picture.gray, wireframe, picture.job.made)

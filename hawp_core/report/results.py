@@ -1,6 +1,7 @@
 """Whose a result of `hawp predict` is: what it was made from, whether it is still that, and what must not be replaced."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from hawp_core.errors import UserError
@@ -12,7 +13,7 @@ from hawp_core.workflow.recipe_file import KEY_LENGTH, digest
 VERSION = 1
 
 
-def made(file: Path, settings: dict) -> str:
+def made(file: Path, settings: Mapping[str, object]) -> str:
     """What a result is made from, in one word: the photograph or video, by size and time, and the settings.
 
     Args:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from hawp_core.data.data_config import read_shapes
+from hawp_core.data.samples import Sample
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.data.shapes.drawing import draw
 from hawp_core.data.shapes.primitives import PUBLISHED, STYLES
@@ -18,7 +19,7 @@ from hawp_core.workflow.recipe import SynthesizeRecipe
 def shape_picture(recipe: SynthesizeRecipe) -> Picture:
     """The synthetic shapes as they were trained on: the first images of each primitive with their labels."""
     data = ShapeSet(read_shapes(shape_config(recipe.key)).train)
-    kinds: dict[str, list] = {}
+    kinds: dict[str, list[Sample]] = {}
     for i in range(len(data)):
         sample = data.item(i)
         primitive = sample.name.split("/")[1]

@@ -69,7 +69,7 @@ def write_json(path: Path | str, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path | str) -> dict:
+def read_json(path: Path | str) -> dict[str, object]:
     """Read a JSON object.
 
     Raises:
@@ -126,16 +126,16 @@ def _finite(digits: str) -> float:
     return value
 
 
-def json_lines(content: bytes) -> list:
+def json_lines(content: bytes) -> list[object]:
     """The values of JSON lines, also behind check sums as in a journal; lines cut short or damaged are left out."""
-    values = []
+    values: list[object] = []
     for line in content.splitlines():
         with contextlib.suppress(ValueError, RecursionError):
             values.append(json.loads(line[line.index(b"{") :]))
     return values
 
 
-def tail(path: Path) -> list:
+def tail(path: Path) -> list[object]:
     """The last values of a file of JSON lines."""
     if not path.is_file():
         return []
@@ -150,7 +150,7 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_yaml(path: Path | str) -> dict:
+def read_yaml(path: Path | str) -> dict[str, object]:
     """Read a YAML (or JSON) mapping.
 
     Raises:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hawp_core.errors import UserError
@@ -30,7 +31,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.records: list[dict] = []
+        self.records: list[Mapping[str, object]] = []
         whole = 0
         if path.exists():
             data = path.read_bytes()
@@ -45,7 +46,7 @@ class Journal:
         self._stream = open(path, "ab")  # noqa: SIM115 (closed by close())
         self._whole = whole
 
-    def extend(self, records: list[dict]) -> None:
+    def extend(self, records: Sequence[Mapping[str, object]]) -> None:
         """Add records; they are on the disk when this returns.
 
         Raises:
@@ -73,7 +74,7 @@ class Journal:
             self._stream.close()
 
 
-def last_records(path: Path) -> list[dict]:
+def last_records(path: Path) -> list[dict[str, object]]:
     """The last records of a journal that somebody may be writing; damaged ones are left out."""
     try:
         with open(path, "rb") as stream:
@@ -84,7 +85,7 @@ def last_records(path: Path) -> list[dict]:
     return [record for line in lines if (record := _checked(line)) is not None]
 
 
-def _checked(line: bytes) -> dict | None:
+def _checked(line: bytes) -> dict[str, object] | None:
     """The record of a whole, unaltered journal line; None otherwise."""
     if not line.endswith(b"\n") or len(line) < 10:
         return None

@@ -3,6 +3,7 @@
 import logging
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -12,7 +13,7 @@ TERMINAL_SECONDS, FILE_SECONDS = 0.5, 15.0
 log = logging.getLogger("hawp")
 
 
-def bar(title: str, total: int, unit: str, done: int = 0, delay: float = 0, leave: bool = True) -> tqdm:
+def bar(title: str, total: int, unit: str, done: int = 0, delay: float = 0, leave: bool = True) -> "tqdm[NoReturn]":
     """A progress bar on standard error, from `done` to `total`, with rate and time left, after `delay` seconds; without
     `leave` it disappears from a terminal when it is full."""
     interval = TERMINAL_SECONDS if sys.stderr.isatty() else FILE_SECONDS

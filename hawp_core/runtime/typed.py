@@ -67,7 +67,10 @@ def _record(kind: object, value: object, place: str) -> object:
             fields[each.name] = _typed(hints[each.name], value[each.name], inside)
         elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
             raise ValueError(f"it lacks {inside}")
-    return cast(Callable[..., object], kind)(**fields)
+    try:
+        return cast(Callable[..., object], kind)(**fields)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}" if place else str(error)) from error
 
 
 @functools.cache

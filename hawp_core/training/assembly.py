@@ -1,6 +1,6 @@
 """A trainer put together from settings: network, data, augmentation, schedule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def make_trainer(
     validation: ShapeSet,
     place: TrainingPlace,
     *,
-    recipe: dict,
+    recipe: Mapping[str, object],
     start: Path | None,
     work: Work,
     stop: StopRequest,

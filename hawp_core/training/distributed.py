@@ -9,7 +9,7 @@ import datetime
 import logging
 import os
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -75,16 +75,17 @@ def on_main(action: Callable[[], T]) -> T:
     """Let the main process act while the others wait; its result, or its error, is everyone's."""
     if world() == 1:
         return action()
-    ended: list = [None, None]
+    ended: list[tuple[T | None, Exception | None]] = [(None, None)]
     if is_main():
         try:
-            ended[0] = action()
+            ended[0] = (action(), None)
         except Exception as error:
-            ended[1] = error
+            ended[0] = (None, error)
     dist.broadcast_object_list(ended, src=0, device=torch.device("cpu"))
-    if ended[1] is not None:
-        raise ended[1]
-    return ended[0]
+    result, stopped = ended[0]
+    if stopped is not None:
+        raise stopped
+    return cast(T, result)
 
 
 @contextlib.contextmanager
@@ -124,7 +125,7 @@ def gathered(names: list[str]) -> list[str]:
     """The names of all processes."""
     if world() == 1:
         return names
-    everyone: list = [None] * world()
+    everyone: list[list[str]] = [[]] * world()
     dist.all_gather_object(everyone, names)
     return [name for each in everyone for name in each]
 

@@ -70,7 +70,7 @@ def run_in_processes(args: argparse.Namespace, count: int, nodes: int, meeting: 
             raise _cause(folder, torchrun.returncode, nodes)
 
 
-def _start(folder: Path, count: int, nodes: int, said: BinaryIO) -> subprocess.Popen:
+def _start(folder: Path, count: int, nodes: int, said: BinaryIO) -> subprocess.Popen[bytes]:
     torchrun = [sys.executable, "-m", "torch.distributed.run"]
     if nodes == 1:
         command = [*torchrun, "--standalone", "--local-addr", "127.0.0.1"]
@@ -118,7 +118,7 @@ def _ignore_stop_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _wait(torchrun: subprocess.Popen, lifeline: int, stop: StopRequest) -> None:
+def _wait(torchrun: subprocess.Popen[bytes], lifeline: int, stop: StopRequest) -> None:
     """Wait for the end, and hand on the first signal that comes."""
     told = False
     while True:

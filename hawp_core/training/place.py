@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hawp_core.errors import UserError
-from hawp_core.model.checkpoint import load_state
+from hawp_core.model.checkpoint import TrainingState, load_state
 
 METRICS = "metrics.jsonl"
 
@@ -46,7 +46,7 @@ class TrainingPlace:
         """The settings that the model was made with."""
         return self.folder / "model.yaml"
 
-    def read_state(self) -> dict | None:
+    def read_state(self) -> TrainingState | None:
         """The saved state, if there is one.
 
         Raises:

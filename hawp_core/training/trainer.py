@@ -8,7 +8,9 @@ rounding; a state of any number of processes carries on with any other.
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import NoReturn
 
 import torch
 from torch import nn
@@ -21,7 +23,7 @@ from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.errors import UserError
 from hawp_core.evaluation.protocol import measure_on_shapes
 from hawp_core.model.backbone import known_as
-from hawp_core.model.checkpoint import save_checkpoint, save_state
+from hawp_core.model.checkpoint import TrainingState, save_checkpoint, save_state
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import bar, log
 from hawp_core.runtime.signals import StopRequest, interruption
@@ -71,7 +73,7 @@ class Trainer:
         schedule: Schedule,
         place: TrainingPlace,
         *,
-        recipe: dict,
+        recipe: Mapping[str, object],
         precision: torch.dtype,
         save_seconds: float,
         stop: StopRequest,
@@ -167,7 +169,7 @@ class Trainer:
         learned = self.data.batches_per_epoch * self.schedule.batch_size
         return math.ceil(LEARNED_FOR_EACH_VALIDATED * len(self.validation) / learned)
 
-    def _progress_bar(self) -> tqdm:
+    def _progress_bar(self) -> "tqdm[NoReturn]":
         if not distributed.is_main():
             return tqdm(disable=True)
         return bar(f"train {self.place.folder.parent.name}", self.steps, "step", self.at.step)
@@ -234,7 +236,7 @@ class Trainer:
             self.history.add(row)
 
     def _save(self) -> None:
-        state = {
+        state: TrainingState = {
             "key": self.place.key,
             "at": vars(self.at),
             "network": self.network.state_dict(),

@@ -4,6 +4,7 @@ from hawp_core.errors import UserError
 from hawp_core.workflow.paths import manifest_file
 from hawp_core.workflow.recipe import Recipe, read_recipe
 from hawp_core.workflow.recipe_file import RECIPES
+from hawp_core.workflow.settings import Nested
 
 
 def find_recipe(key: str) -> Recipe:
@@ -66,8 +67,8 @@ def _photographs(was: str, now: str) -> list[str]:
     return said + [f"photographs: {name!r} has another content" for name in changed]
 
 
-def _flat(settings: dict, prefix: str = "") -> dict:
-    flat: dict = {}
+def _flat(settings: Nested, prefix: str = "") -> Nested:
+    flat: Nested = {}
     for name, value in settings.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")

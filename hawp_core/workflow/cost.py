@@ -7,16 +7,17 @@ that were published with the method, and the text says so.
 Imports no torch: a dry run prints this.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import jsonschema
 from tabulate import tabulate
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json
 from hawp_core.runtime.setting_types import ModelSettings, Settings
 from hawp_core.runtime.text import gigabytes
+from hawp_core.runtime.typed import typed
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import Step, TrainRecipe
@@ -32,32 +33,61 @@ STATE_COPIES = 4 * 2
 # 100 lines with 62 junctions, as homographic adaptation finds them on photographs, in a label file (an edge and a
 # score are 12 bytes, a junction is 8) and in the journal of an unfinished shard (JSON).
 LABEL_BYTES, JOURNAL_BYTES = 1_800, 5_500
-# What decides how fast a network is.
-SIZES = ("image_size", "width", "depth", "stacks")
+LEAST_RATE, MOST_RATE = 1e-6, 1e9  # that a row of measured rates may say
 
 
-_RATE = {"type": "number", "minimum": 1e-6, "maximum": 1e9}
-# What the file of measured rates must hold: a row for each device and network.
-RATES_SCHEMA = {
-    "type": "object",
-    "required": ["rates"],
-    "properties": {"rates": {"type": "array", "items": {
-        "type": "object",
-        "required": ["device", "gpu", "measured", "network", "train_images_per_second", "export_images_per_second",
-                     "export_views", "date", "source"],
-        "properties": {
-            "device": {"type": "string"},
-            "gpu": {"type": "boolean"},
-            "measured": {"type": "boolean"},
-            "network": {"type": "object", "required": list(SIZES)},
-            "train_images_per_second": _RATE,
-            "export_images_per_second": _RATE,
-            "export_views": _RATE,
-            "date": {"type": "string"},
-            "source": {"type": "string"},
-        },
-    }}},
-}  # fmt: skip
+@dataclass(frozen=True)
+class NetworkSize:
+    """What decides how fast a network is; the settings of `model` of these names."""
+
+    image_size: int
+    width: int
+    depth: int
+    stacks: int
+
+    @classmethod
+    def of(cls, model: ModelSettings) -> "NetworkSize":
+        """The size of a network."""
+        return cls(model.image_size, model.width, model.depth, model.stacks)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a device does in a second: a row of `rates.json`.
+
+    Attributes:
+        gpu: whether the device is one.
+        measured: by this program; published with the method otherwise.
+        export_views: looks at each photograph of those that are labelled in a second.
+        date, source: of the measurement: ISO 8601, and what measured.
+        precision: of the network's arithmetic.
+
+    Raises:
+        ValueError: a rate that nothing has.
+    """
+
+    device: str
+    gpu: bool
+    measured: bool
+    network: NetworkSize
+    train_images_per_second: float
+    export_images_per_second: float
+    export_views: float
+    date: str
+    source: str
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("train_images_per_second", "export_images_per_second", "export_views"):
+            if not LEAST_RATE <= getattr(self, name) <= MOST_RATE:
+                raise ValueError(f"{name} is {getattr(self, name):g}")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The content of `rates.json`."""
+
+    rates: tuple[Rate, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +124,7 @@ class Estimate:
     views: int
     cache: int
     temporary: int
-    network: dict
+    network: NetworkSize
 
 
 def estimate(settings: Settings, chain: Chain) -> Estimate:
@@ -132,7 +162,7 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
         cache=learnt * photographs * side * side,
         temporary=bool(trainings) * STATE_COPIES * weights
         + bool(exports) * photographs * (LABEL_BYTES + JOURNAL_BYTES),
-        network={name: getattr(settings.model, name) for name in SIZES},
+        network=NetworkSize.of(settings.model),
     )
 
 
@@ -153,29 +183,28 @@ def model_bytes(model: ModelSettings) -> int:
     return round(convolutions + VERIFICATION_BYTES * model.verification_width / 1024)
 
 
-def read_rates(path: Path = RATES_FILE) -> list[dict]:
+def read_rates(path: Path = RATES_FILE) -> tuple[Rate, ...]:
     """The measured rates: images a second in training and in labelling, of which device and network, and by what.
 
     Raises:
         UserError: unreadable.
     """
-    rates = read_json(path)
-    for error in jsonschema.Draft202012Validator(RATES_SCHEMA).iter_errors(rates):
-        where = ".".join(map(str, error.absolute_path))
+    content = read_json(path)
+    try:
+        return typed(Rates, content).rates
+    except ValueError as error:
         raise UserError(
-            f"{path}: {where or 'the file'} is not acceptable, {error.message}: correct it, or take the "
-            "file from a fresh clone."
-        )
-    return rates["rates"]
+            f"{path} is no file of rates ({error}): correct it, or take the file from a fresh clone."
+        ) from error
 
 
-def hours(plan: Estimate, row: dict) -> float:
+def hours(plan: Estimate, row: Rate) -> float:
     """Hours that what is left takes on one device with the measured rates of `row`."""
-    per_second = row["export_images_per_second"] * row["export_views"]
-    return (plan.trained / row["train_images_per_second"] + plan.views / per_second) / 3600
+    per_second = row.export_images_per_second * row.export_views
+    return (plan.trained / row.train_images_per_second + plan.views / per_second) / 3600
 
 
-def describe(plan: Estimate, rates: list[dict]) -> str:
+def describe(plan: Estimate, rates: Sequence[Rate]) -> str:
     """The estimate as a text of a few lines."""
     rows = [[s.name, s.jobs, s.left, s.work if s.left else "", gigabytes(s.size)] for s in plan.stages]
     rows.append(["all", sum(s.jobs for s in plan.stages), sum(s.left for s in plan.stages), "", ""])
@@ -189,21 +218,21 @@ def describe(plan: Estimate, rates: list[dict]) -> str:
     ]  # fmt: skip
     if not any(stage.left for stage in plan.stages):
         return "\n".join(lines)
-    fitting = [row for row in rates if row["network"] == plan.network]
-    measured = any(row["gpu"] and row["measured"] for row in fitting)
+    fitting = [row for row in rates if row.network == plan.network]
+    measured = any(row.gpu and row.measured for row in fitting)
     for row in fitting:
-        took, kind = hours(plan, row), "GPU " * row["gpu"]
+        took, kind = hours(plan, row), "GPU " * row.gpu
         time = f"{took:,.1f} {kind}hours" if took >= 1 else f"{60 * took:,.1f} {kind}minutes"
-        time = f"time at work, the start of jobs left out: {time} on one {row['device']}"
-        if row["measured"]:
-            lines.append(f"{time} (measured {row['date']}: {row['source']})")
+        time = f"time at work, the start of jobs left out: {time} on one {row.device}"
+        if row.measured:
+            lines.append(f"{time} (measured {row.date}: {row.source})")
         elif not measured:
             lines.append(
-                f"{time}, by {row['source']}; no GPU was measured with this program: benchmarks/gpu.sh measures yours and "
+                f"{time}, by {row.source}; no GPU was measured with this program: benchmarks/gpu.sh measures yours and "
                 "keeps its rates"
             )
-    if not any(row["gpu"] for row in fitting):
-        network = ", ".join(f"{name} {value}" for name, value in plan.network.items())
+    if not any(row.gpu for row in fitting):
+        network = ", ".join(f"{name} {value}" for name, value in asdict(plan.network).items())
         lines.append(
             f"time: GPU hours are not known: no GPU was measured with this network ({network}); "
             "python benchmarks/pipeline.py --config FILE --write-rates measures one"

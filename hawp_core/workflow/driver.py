@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import IO, Protocol, TypeVar
 
 from hawp_core.errors import UserError
+
+R = TypeVar("R")
 
 # Slurm's names for ends that snakemake-executor-plugin-slurm 2.8.0 does not take for ends, as ends that it knows:
 # PREEMPTED, where preemption cancels, and NODE_FAIL, where Slurm does not start the job again. (A job that Slurm will
@@ -30,7 +32,7 @@ CANCEL_SECONDS = 90
 ANSWER_SECONDS = 30  # a Slurm that does not answer by then is not waited for
 
 # Locks that this process holds until it ends, however it ends: the kernel releases them.
-_held: list = []
+_held: list[IO[str]] = []
 
 
 class CommonSettings(Protocol):
@@ -45,14 +47,14 @@ class ExecutorPlugin(Protocol):
     common_settings: CommonSettings
 
 
-def before_execution(execute: Callable, prepare: Callable[[ExecutorPlugin, object], None]) -> Callable:
+def before_execution(execute: Callable[..., R], prepare: Callable[[ExecutorPlugin, object], None]) -> Callable[..., R]:
     """Wrap Snakemake's `Workflow.execute` so that `prepare(executor plugin, its settings)` is called first.
 
     While the Snakefile is read, Snakemake does not know yet whether this is a dry run (`workflow.dryrun` is False
     then), `--unlock`, `--report` or a run; `execute` is called by runs and dry runs only, before the lock is set.
     """
 
-    def wrapped(*args: object, executor_plugin: ExecutorPlugin, executor_settings: object, **others: object) -> object:
+    def wrapped(*args: object, executor_plugin: ExecutorPlugin, executor_settings: object, **others: object) -> R:
         prepare(executor_plugin, executor_settings)
         return execute(*args, executor_plugin=executor_plugin, executor_settings=executor_settings, **others)
 

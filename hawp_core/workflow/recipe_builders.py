@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hawp_core.data.shapes.primitives import image_count
 from hawp_core.errors import UserError
@@ -31,6 +32,9 @@ from hawp_core.workflow.recipe_file import KEY_LENGTH
 from hawp_core.workflow.settings import Nested, to_dict, without_later_defaults
 from hawp_core.workflow.sharding import shard_count
 
+if TYPE_CHECKING:
+    from hawp_core.model.checkpoint import CheckpointInfo
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -49,21 +53,21 @@ class Origin:
     shapes: Path | None
 
     @classmethod
-    def of(cls, info: dict, model: Path) -> "Origin":
+    def of(cls, info: "CheckpointInfo", model: Path) -> "Origin":
         """The origin of a model's file, from what `load_checkpoint` tells of it.
 
         Raises:
             UserError: it says what makes no sense.
         """
         try:
-            made = typed(_Made, info["recipe"])
+            made = typed(_Made, info.recipe)
             if made.key and not is_address(made.key):
                 raise ValueError("key is no address")
         except ValueError as error:
             raise UserError(
                 f"{shown(model)} does not say what it was trained with ({error}): it is damaged; train or copy it again."
             ) from error
-        return cls(made.key or sha256(model)[:KEY_LENGTH], made.name or model.stem, info["epoch"], made.shapes)
+        return cls(made.key or sha256(model)[:KEY_LENGTH], made.name or model.stem, info.epoch, made.shapes)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from hawp_core.errors import UserError
 from hawp_core.runtime.names import stays_inside, usable
 from hawp_core.runtime.text import shown
-from hawp_core.workflow.settings import Nested, check
+from hawp_core.workflow.schema import check
+from hawp_core.workflow.settings import Nested
 
 MOST = 10**7  # shards or photographs of one job list, epochs of one training
 # What the steps read of the settings in a recipe of each stage, by their paths; `places.py` has what they read of the places.

@@ -100,7 +100,7 @@ def read_recipe_file(path: Path | str) -> RecipeFile:
             f"{shown(path)} has the recipe format {shown(repr(record.get('format')))[:80]}, and this version reads {RECIPE_FORMAT!r}: "
             "delete it and run the workflow again."
         )
-    stage, version, inputs = record.get("stage"), record.get("version"), record.get("inputs")
+    stage, version, inputs, name = (record.get(field) for field in ("stage", "version", "inputs", "name"))
     if not isinstance(stage, str) or stage not in SETTINGS:
         raise UserError(f"{shown(path)} is of no stage that this version knows: delete it and run the workflow again.")
     places = check_places(path, record.get("places"))
@@ -109,7 +109,8 @@ def read_recipe_file(path: Path | str) -> RecipeFile:
     settings = record.get("settings", {})
     if not isinstance(settings, dict):
         raise UserError(f"{shown(path)} holds no settings: delete it and run the workflow again.")
-    found = RecipeFile(stage, version, settings, inputs, record.get("name", ""), places)
+    check_name(name)
+    found = RecipeFile(stage, version, settings, inputs, str(name), places)
     if found.seal != record.get("seal"):
         raise UserError(
             f"{shown(path)} was altered, or written by an earlier version: its name and places do not match their seal; delete it "

@@ -112,7 +112,7 @@ def write_record(
     upstream: list[Path],
     seconds: float | None,
     device: str,
-    counts: dict,
+    counts: Mapping[str, object],
 ) -> Path:
     """Write the lineage of `artifact`.
 
@@ -123,7 +123,7 @@ def write_record(
         seconds: of work that went into it, earlier attempts and other jobs included; None where they are not known.
         counts: what the stage reports of itself.
     """
-    ancestry: dict[str, dict] = {}
+    ancestry: dict[str, dict[str, object]] = {}
     for parent in upstream:
         file = record_file(parent)
         if file.is_file():

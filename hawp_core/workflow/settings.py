@@ -1,44 +1,21 @@
-"""The settings of a run: one schema with described defaults, and one clear sentence for each mistake."""
+"""The settings of a run: read, completed by the schema's defaults, and made into the objects that the program works with."""
 
 import contextlib
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
 
-import jsonschema
 import yaml
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
 from hawp_core.runtime.setting_types import Settings
-from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import typed
+from hawp_core.workflow.schema import Rule, check, schema
 
 Nested = dict[str, object]  # settings as a file has them: section -> setting -> plain value
 
-
-class Rule(TypedDict, total=False):
-    """What is used of the JSON schema of a setting, or of a section."""
-
-    type: str
-    description: str
-    properties: "dict[str, Rule]"
-    items: "Rule"
-    default: object
-    later: bool
-    enum: list[object]
-    pattern: str
-    minimum: float
-    maximum: float
-
-
-LONGEST_SENTENCE = 1000  # characters: what is wrong may be a value of any length
-
-SCHEMA_FILE = Path(__file__).resolve().parent / "schema.yaml"
 # In a checkout a link to config/, in an installed package a copy of its files.
 PRESETS = Path(__file__).resolve().parent / "presets"
 PRESET_FOLDER = Path("config")
@@ -78,13 +55,6 @@ def _laid_over(below: Nested, above: Nested) -> Nested:
     return both
 
 
-@functools.cache
-def schema() -> Rule:
-    """The JSON schema of a configuration; not to be changed."""
-    rules: Rule = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
-    return rules
-
-
 def complete(given: Nested, source: Path | str = "the configuration") -> Settings:
     """All settings: those of `given`, and the defaults of all others.
 
@@ -120,6 +90,7 @@ def changed(settings: Settings, changes: Nested, source: Path | str) -> Settings
     Raises:
         UserError: one of the changes is not.
     """
+    changes = _with_values(schema(), changes)
     check(changes, source)
     return _made(_laid_over(to_dict(settings), changes), source)
 
@@ -133,19 +104,6 @@ def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     return list(value) if isinstance(value, tuple) else value
-
-
-def check(given: object, source: Path | str) -> None:
-    """Make sure that settings, as far as they are there, are acceptable one by one.
-
-    Raises:
-        UserError: an unknown setting, a wrong type, or a value out of range.
-    """
-    for error in sorted(
-        jsonschema.Draft202012Validator(schema()).iter_errors(given), key=lambda e: list(map(str, e.path))
-    ):
-        said = shown(_sentence(error, source))
-        raise UserError(said if len(said) < LONGEST_SENTENCE else f"{said[:LONGEST_SENTENCE]}...")
 
 
 def _with_values(rules: Rule, given: Nested) -> Nested:
@@ -259,30 +217,6 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
         )
 
 
-def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
-    """One sentence: file, setting, value, remedy."""
-    where = ".".join(str(part) for part in error.absolute_path) or "the top level"
-    rule = error.schema if isinstance(error.schema, Mapping) else {}
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        allowed = sorted(rule["properties"])
-        unknown = sorted(set(error.instance) - set(allowed), key=str)[0]
-        place = f"{where}.{unknown}" if error.absolute_path else str(unknown)
-        return f"{source}: {place} is not a setting: choose among {', '.join(allowed)}, or remove it."
-    if error.validator == "type":
-        return (
-            f"{source}: {where} is {error.instance!r}, and must be of type {error.validator_value}: correct it there."
-        )
-    if error.validator == "enum":
-        options = ", ".join(map(str, rule["enum"]))
-        return f"{source}: {where} is {error.instance!r}: choose one of {options}."
-    if error.validator == "pattern":
-        return (
-            f"{source}: {where} is {error.instance!r}, which is not acceptable: give {rule['description'].rstrip('.')}."
-        )
-    hint = f" ({rule['description'].rstrip('.')})" if "description" in rule else ""
-    return f"{source}: {where}{hint} is not acceptable, {error.message}: correct it there."
-
-
 def load(path: Path | str) -> Settings:
     """Read a configuration file and fill in the defaults.
 
@@ -290,18 +224,3 @@ def load(path: Path | str) -> Settings:
         UserError: as `read_yaml` and `complete`.
     """
     return complete(read_yaml(path), path)
-
-
-def table() -> list[tuple[str, str, str]]:
-    """(setting, default, description) of every setting, in the schema's order."""
-    rows = []
-
-    def visit(rules: Rule, prefix: str) -> None:
-        for name, rule in rules["properties"].items():
-            if "properties" in rule:
-                visit(rule, f"{prefix}{name}.")
-            else:
-                rows.append((prefix + name, str(rule["default"]), rule["description"]))
-
-    visit(schema(), "")
-    return rows

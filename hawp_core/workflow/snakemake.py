@@ -9,7 +9,7 @@ import functools
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -54,7 +54,7 @@ class Workflow(Protocol):
     configfiles: list[Path]
     is_main_process: bool
     cores: int | None
-    execute: Callable
+    execute: Callable[..., object]
 
 
 class Wildcards(Protocol):
@@ -93,7 +93,7 @@ class Run:
     """
 
     @in_a_sentence
-    def __init__(self, workflow: Workflow, config: dict, command: list[str]) -> None:
+    def __init__(self, workflow: Workflow, config: Mapping[str, object], command: list[str]) -> None:
         """Read the settings; in the driver's process also plan, write the recipes and see to what dead drivers left.
 
         Args:

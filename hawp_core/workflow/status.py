@@ -5,7 +5,7 @@ and nothing is written, so that watching cannot disturb a run.
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hawp_core.runtime.journal import last_records, work_folder
@@ -130,7 +130,8 @@ def _labelling(recipe: ExportRecipe, number: int | None) -> Activity:
         done += shard.done
         if not shard.finished and shard.done:
             records = last_records(shard.journal)[-RECENT:]
-            lines = sum(len(r["edges"]) for r in records if isinstance(r.get("edges"), list)) / max(1, len(records))
+            edges = [found for record in records if isinstance(found := record.get("edges"), list)]
+            lines = sum(map(len, edges)) / max(1, len(records))
             if holder := worker(work_folder(shard.file)):
                 workers.append(holder)
                 rate += speed(records)
@@ -151,9 +152,9 @@ def _other(recipe: Step, number: int | None) -> Activity:
     return Activity(number, recipe, "begun", at.done, at.total, last=f"at {since}; see {files[-1]}")
 
 
-def speed(records: list[dict]) -> float:
+def speed(records: Sequence[Mapping[str, object]]) -> float:
     """Images a second over journal records; those of the first batch only mark the beginning."""
-    times = [record["at"] for record in records if isinstance(record.get("at"), float)]
+    times = [at for record in records if isinstance(at := record.get("at"), float)]
     if not times or times[-1] <= times[0]:
         return 0.0
     return sum(time > times[0] for time in times) / (times[-1] - times[0])

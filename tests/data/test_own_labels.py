@@ -310,7 +310,7 @@ def test_what_is_no_label_file_is_one_sentence(folder, tmp_path, name, content, 
 )  # fmt: skip
 def test_an_npz_that_is_none_is_one_sentence(folder, tmp_path, fields):
     np.savez(tmp_path / "a.jpg_label.npz", **fields)
-    with pytest.raises(UserError, match="a.jpg_label.npz is no label file"):
+    with pytest.raises(UserError, match=r"a\.jpg_label\.npz is no label file"):
         own(tmp_path, folder)
 
 

@@ -9,7 +9,7 @@ from hawp_core.errors import UserError
 from hawp_core.model.architecture import LARGEST, Architecture
 from hawp_core.model.checkpoint import load_checkpoint, save_checkpoint
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.workflow.settings import schema
+from hawp_core.workflow.schema import schema
 
 TINY = Architecture(
     image_size=64, width=16, depth=2, stacks=1, junction_features=6, verification_width=24, lineness_widths=(8, 4)

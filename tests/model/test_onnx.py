@@ -84,7 +84,7 @@ def shipped_by_votes(tmp_path_factory):
     network, info = load_checkpoint(SHIPPED)
     network.architecture = dataclasses.replace(network.architecture, votes=VOTES, image_size=SIDE)
     path = tmp_path_factory.mktemp("votes") / "votes.pth"
-    save_checkpoint(path, network, epoch=info["epoch"], recipe={})
+    save_checkpoint(path, network, epoch=info.epoch, recipe={})
     return path
 
 

@@ -101,7 +101,7 @@ def test_settings_presets_and_costs_are_known(run):
 def test_the_first_call_needs_nothing_but_a_photograph(run):
     printed = run("hawp", "predict", "photos/a.jpg", "--saveto", "first")
     assert "1 images" in printed, printed
-    assert "lines" in run("python", "-P", "-c", "from hawp_core import load\nprint('lines', len(load().info))")
+    assert "lines" in run("python", "-P", "-c", "from hawp_core import load\nprint('lines', load().info.epoch)")
 
 
 def test_a_round_by_hand_on_real_photographs(run, place):

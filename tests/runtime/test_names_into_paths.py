@@ -7,7 +7,7 @@ import pytest
 from hawp_core.errors import UserError
 from hawp_core.runtime.names import check_name, inside, is_address, named_folder
 from hawp_core.workflow.paths import label_file
-from hawp_core.workflow.recipe import recipe_file
+from hawp_core.workflow.recipe_file import recipe_file
 
 LEAVING = ["../x", "/etc/passwd", "a/../../x", "..", "", ".", "a\0b", "\ud800"]
 

@@ -51,7 +51,7 @@ def test_a_training_leaves_a_model_its_metrics_and_its_lineage(hawp, shapes):
     assert record["key"] == folder.name
     assert yaml.safe_load(shapes.read_text())["key"] in record["ancestry"]
     _, info = load_checkpoint(folder / "model-00002.pth")
-    assert (info["epoch"], info["recipe"]["key"], info["recipe"]["name"]) == (2, folder.name, "a-round0")
+    assert (info.epoch, info.recipe["key"], info.recipe["name"]) == (2, folder.name, "a-round0")
     assert not (folder / "resume.pth").exists()
     assert not (folder / "lease.json").exists()
     again, printed, _ = train(hawp, shapes, "a-round0")

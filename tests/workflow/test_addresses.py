@@ -15,7 +15,8 @@ from hawp_core.workflow.chain import Chain, plan, report_recipe
 from hawp_core.workflow.paths import artifact
 from hawp_core.workflow.places import PhotographPlaces
 from hawp_core.workflow.recipe_builders import pick
-from hawp_core.workflow.settings import changed, complete, load, schema
+from hawp_core.workflow.schema import schema
+from hawp_core.workflow.settings import changed, complete, load
 
 ADDRESSES = STORED / "addresses.json"
 # The files of settings, and what is laid over them: every setting that belongs to an address differs somewhere.

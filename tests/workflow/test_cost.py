@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ from checkouts import checkout, configure, snakemake
 from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.typed import typed
 from hawp_core.workflow import chain as lineage
 from hawp_core.workflow import cost, settings
 from hawp_core.workflow.paths import shape_config, trained_model
 from hawp_core.workflow.places import PhotographPlaces
 
 PLACES = PhotographPlaces("photos", Path("recipes/photographs.jsonl"), 20_000, 20)
-ROW = {
+FILED = {
     "device": "Fast GPU",
     "gpu": True,
     "measured": True,
@@ -28,6 +30,7 @@ ROW = {
     "source": "a command",
     "date": "2026-01-01",
 }
+ROW = typed(cost.Rate, FILED)
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def test_hours_follow_from_the_rates(published):
 
 
 def test_published_figures_are_named_as_such_and_give_way_to_measured_ones(published):
-    rates = [ROW | {"device": "Paper's", "measured": False, "source": "a paper"}]
+    rates = [replace(ROW, device="Paper's", measured=False, source="a paper")]
     text = cost.describe(published, rates)
     assert "GPU hours on one Paper's, by a paper; no GPU was measured" in text
     text = cost.describe(published, [*rates, ROW])
@@ -69,7 +72,7 @@ def test_published_figures_are_named_as_such_and_give_way_to_measured_ones(publi
     assert "Paper's" not in text
 
 
-@pytest.mark.parametrize("row", [ROW | {"gpu": False}, ROW | {"network": {**ROW["network"], "width": 64}}])
+@pytest.mark.parametrize("row", [replace(ROW, gpu=False), replace(ROW, network=replace(ROW.network, width=64))])
 def test_without_a_measured_gpu_it_says_so(published, row):
     text = cost.describe(published, [row])
     assert "GPU hours are not known" in text
@@ -77,7 +80,7 @@ def test_without_a_measured_gpu_it_says_so(published, row):
 
 
 def test_short_times_are_told_in_minutes(published):
-    fast = ROW | {"train_images_per_second": 10_000, "export_images_per_second": 100}
+    fast = replace(ROW, train_images_per_second=10_000, export_images_per_second=100)
     assert f": {60 * cost.hours(published, fast):.1f} GPU minutes on one Fast GPU" in cost.describe(published, [fast])
 
 
@@ -115,8 +118,8 @@ def test_the_committed_rates_can_be_read():
 
 
 def test_rates_that_make_no_sense_are_one_sentence(tmp_path):
-    (tmp_path / "rates.json").write_text(json.dumps({"rates": [ROW, ROW | {"train_images_per_second": 0}]}))
-    with pytest.raises(UserError, match=r"rates\.1\.train_images_per_second is not acceptable, 0"):
+    (tmp_path / "rates.json").write_text(json.dumps({"rates": [FILED, FILED | {"train_images_per_second": 0}]}))
+    with pytest.raises(UserError, match=r"rates\[1\]: train_images_per_second is 0"):
         cost.read_rates(tmp_path / "rates.json")
 
 
@@ -146,14 +149,14 @@ def test_a_file_of_rates_that_is_none_is_one_sentence(tmp_path, text):
         None,
         "fast",
         {},
-        ROW | {"export_views": "11"},
-        ROW | {"train_images_per_second": True},
-        ROW | {"network": "x"},
-        ROW | {"export_views": 1e-300},
+        FILED | {"export_views": "11"},
+        FILED | {"train_images_per_second": True},
+        FILED | {"network": "x"},
+        FILED | {"export_views": 1e-300},
     ],
 )
 def test_damaged_rates_are_one_sentence(tmp_path, row):
     path = tmp_path / "rates.json"
     path.write_text(json.dumps({"rates": [row]}))
-    with pytest.raises(UserError, match=r"rates\.json: rates\.0.* is not acceptable"):
+    with pytest.raises(UserError, match=r"rates\.json is no file of rates .*rates\[0\]"):
         cost.read_rates(path)

@@ -13,6 +13,7 @@ from hawp_core.workflow.chain import plan
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import STAGE_VERSIONS, read_recipe
 from hawp_core.workflow.recipe_builders import synthesize_recipe
+from hawp_core.workflow.schema import table
 from hawp_core.workflow.status import state
 
 # setting -> (another value, the stages whose keys change, of round 0 and 1; what follows from them changes too)
@@ -63,7 +64,7 @@ def changed(one: dict, other: dict) -> set[str]:
     return {name for name in one if one[name] != other[name]}
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in settings.table()])
+@pytest.mark.parametrize("name", [name for name, _, _ in table()])
 def test_a_setting_changes_exactly_what_depends_on_it(tiny, name):
     before = keys(tiny)
     other = with_another_value(tiny, name, name.split("."))

@@ -1,6 +1,7 @@
 """The types of the settings and the schema tell of the same settings, each in its own terms."""
 
 import dataclasses
+import math
 import typing
 from types import NoneType
 
@@ -8,7 +9,8 @@ import pytest
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.setting_types import Settings
-from hawp_core.workflow.settings import changed, complete, schema, to_dict
+from hawp_core.workflow.schema import schema
+from hawp_core.workflow.settings import changed, complete, to_dict
 
 PLAIN = {"string": str, "integer": int, "number": float, "boolean": bool}
 
@@ -62,3 +64,5 @@ def test_a_change_leaves_everything_else_as_it_was_and_is_checked():
     assert changed(other, {"train": {"real": {"base_lr": 4e-4}}}, "mine") == settings
     with pytest.raises(UserError, match=r"^mine: train\.real\.gamma .* is not acceptable"):
         changed(settings, {"train": {"real": {"gamma": 3.0}}}, "mine")
+    with pytest.raises(UserError, match=r"^mine: export\.min_score is 'nan'"):
+        changed(settings, {"export": {"min_score": math.nan}}, "mine")

@@ -10,6 +10,7 @@ from places import ROOT, TINY
 from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.workflow import settings
+from hawp_core.workflow.schema import schema
 
 
 @pytest.mark.parametrize("path", [ROOT / "config/config.yaml", ROOT / "config/hawpv3.yaml", TINY])
@@ -37,7 +38,7 @@ def test_every_setting_is_described():
         else:
             assert "default" in rules, path
 
-    visit(settings.schema(), [])
+    visit(schema(), [])
 
 
 @pytest.mark.parametrize(

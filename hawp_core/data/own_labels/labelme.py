@@ -33,7 +33,7 @@ class _File:
     imageHeight: int
 
 
-def drawn_in(path: Path, below: Path, images: Path, content: dict) -> tuple[Drawn, int]:
+def drawn_in(path: Path, below: Path, images: Path, content: object) -> tuple[Drawn, int]:
     """The lines and line strips of a file, and how many shapes of other kinds it holds.
 
     Args:
@@ -64,7 +64,7 @@ def drawn_in(path: Path, below: Path, images: Path, content: dict) -> tuple[Draw
     return drawn, len(file.shapes) - len(chosen)
 
 
-def content_of(image: Path, path: Path, wireframe: Wireframe) -> dict:
+def content_of(image: Path, path: Path, wireframe: Wireframe) -> dict[str, object]:
     """The content of the file `path` that holds the lines of `image`; `score` is ours, and labelme keeps it."""
     try:
         place = os.path.relpath(image.absolute(), path.absolute().parent)

@@ -76,7 +76,7 @@ def _drawn(path: Path | str, number: int, entry: object) -> Drawn:
         ) from error
 
 
-def content_of(labelled: Iterable[tuple[str, Wireframe]]) -> list[dict]:
+def content_of(labelled: Iterable[tuple[str, Wireframe]]) -> list[dict[str, object]]:
     """The content of a file that holds these images, as HAWP reads it for training; `scores` is ours."""
     return [
         {

@@ -90,7 +90,7 @@ class _PhotographCache:
         if not self._fits(key):
             self._build(photographs, key)
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_pixels": None}
 
     @staticmethod

@@ -138,7 +138,7 @@ def _walk(root: Path) -> Iterator[tuple[str, str]]:
                     yield name, item.path
 
 
-def _listed(folder: Path) -> list[os.DirEntry]:
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as items:
             return list(items)

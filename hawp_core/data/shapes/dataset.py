@@ -40,7 +40,7 @@ class ShapeSet:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, object]:
         # A mapping would be sent to a worker as a copy of the pixels; it maps the files itself.
         return {**self.__dict__, "_pixels": None}
 
