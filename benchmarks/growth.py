@@ -12,6 +12,7 @@ import json
 import math
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import clock
@@ -22,12 +23,13 @@ from tabulate import tabulate
 from hawp_core.data.batch import Batch
 from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
-from hawp_core.labelling.homographic_adaptation import Adaptation, view_homographies
+from hawp_core.labelling.homographic_adaptation import view_homographies
 from hawp_core.labelling.labeller import Labeller
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.devices import keep_freed_memory
+from hawp_core.workflow.settings import complete
 
 CPU = torch.device("cpu")
 WIDTH, STACKS = 64, 1
@@ -42,7 +44,7 @@ def network(size: int, **others: int) -> WireframeNetwork:
 
 def labelling(photographs: int, views: int, made: WireframeNetwork, at_once: int | None = None) -> float:
     """Seconds of labelling; so many views at a time, or as the program chooses."""
-    adaptation, size = Adaptation(views=views), made.architecture.image_size
+    adaptation, size = replace(complete({}).export, views=views), made.architecture.image_size
     labeller = Labeller(fold_batch_norm(made), adaptation, batch=1)
     labeller.at_once = at_once or labeller.at_once
     files = [bundled_folder() / name for name in BUNDLED]

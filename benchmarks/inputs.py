@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import clock
@@ -14,13 +15,17 @@ from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.data.shapes.drawing import synthesize
-from hawp_core.labelling.homographic_adaptation import Adaptation, view_homographies
+from hawp_core.labelling.homographic_adaptation import view_homographies
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.setting_types import ExportSettings
+from hawp_core.workflow.settings import complete
 
 # The published labelling: no view of the image itself, black borders, no erosion, a bare mean.
-PUBLISHED = Adaptation(min_score=0.75, identity=False, border="black", border_margin=0, min_counts=1, zoom="out")
+PUBLISHED = replace(
+    complete({}).export, min_score=0.75, identity=False, border="black", border_margin=0, min_counts=1, zoom="out"
+)
 BATCH = 6
 # Encodings of a batch that are timed together: one takes less than a millisecond on a GPU.
 ENCODINGS = 10
@@ -50,7 +55,7 @@ def photographs(count: int, size: int) -> np.ndarray:
     return np.stack([read_gray(files[i % len(files)], size=size)[0] for i in range(count)])
 
 
-def views(count: int, size: int, adaptation: Adaptation = PUBLISHED) -> np.ndarray:
+def views(count: int, size: int, adaptation: ExportSettings = PUBLISHED) -> np.ndarray:
     """(count, V, 3, 3) image -> view."""
     return np.stack([view_homographies(f"{i}", size, adaptation, 0) for i in range(count)])
 

@@ -146,7 +146,6 @@ def _label(
     stop: "StopRequest",
 ) -> bool:
     """Make a shard; whether there was anything to do."""
-    from hawp_core.labelling.homographic_adaptation import Adaptation
     from hawp_core.labelling.labeller import Labeller
     from hawp_core.labelling.shards import label_photographs
     from hawp_core.model.folding import fold_batch_norm
@@ -163,7 +162,7 @@ def _label(
     wanted = shard_range(len(manifest.entries), shard, of)
     labeller = Labeller(
         fold_batch_norm(network, precision).to(device),
-        Adaptation(**asdict(settings.export)),
+        settings.export,
         batch=args.batch_size or settings.compute.export_batch,
         precision=precision,
         memory=memory * 1e9 or None,

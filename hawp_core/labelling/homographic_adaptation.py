@@ -3,8 +3,6 @@
 Shape legend: B images, V views, S x S network input.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from kornia.morphology import erosion
@@ -16,6 +14,7 @@ from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.detection import Detection, detect, detect_votes
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.setting_types import ExportSettings
 
 # Names of `export.border`, as `warp_images` knows them.
 PADDING = {"replicate": "border", "black": "zeros"}
@@ -26,28 +25,7 @@ WHOLE_VIEW_SHARE = 5
 CELL_CENTRE = (STRIDE - 1) / 2
 
 
-@dataclass(frozen=True)
-class Adaptation:
-    """How an image is looked at before it is labelled; the fields are the settings of `export`, described there."""
-
-    labels: str = "heatmap"
-    views: int = 10
-    identity: bool = True
-    min_score: float = 0.75
-    view_score: float = 0.3
-    min_votes: int = 10
-    border_margin: int = 3
-    min_counts: int = 3
-    border: str = "replicate"
-    zoom: str = "both"
-    junction_views: bool = False
-    patch_ratio: float = 0.85
-    perspective: float = 0.2
-    scale: float = 0.2
-    max_angle: float = 1.57
-
-
-def view_homographies(name: str, size: int, adaptation: Adaptation, seed: int) -> np.ndarray:
+def view_homographies(name: str, size: int, adaptation: ExportSettings, seed: int) -> np.ndarray:
     """The warped views of one image: (V, 3, 3) float64, image -> view, pixels.
 
     Each view follows from (seed, image name, view number) alone, so that neither the division into jobs nor the
@@ -84,7 +62,7 @@ def aggregate_views(
     images: torch.Tensor,
     prediction: Prediction,
     homographies: torch.Tensor,
-    adaptation: Adaptation,
+    adaptation: ExportSettings,
     *,
     chunk: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
@@ -153,7 +131,12 @@ def _in_cells(homographies: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def label_images(
-    network: WireframeNetwork, images: torch.Tensor, homographies: torch.Tensor, adaptation: Adaptation, *, chunk: int
+    network: WireframeNetwork,
+    images: torch.Tensor,
+    homographies: torch.Tensor,
+    adaptation: ExportSettings,
+    *,
+    chunk: int,
 ) -> list[Detection]:
     """Wireframes of images by homographic adaptation: by averaged heatmaps, or of lines that recur; or by votes in one pass.
 

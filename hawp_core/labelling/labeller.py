@@ -10,10 +10,11 @@ import torch
 
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
-from hawp_core.labelling.homographic_adaptation import Adaptation, label_images
+from hawp_core.labelling.homographic_adaptation import label_images
 from hawp_core.model.architecture import STRIDE, Architecture
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.progress import log
+from hawp_core.runtime.setting_types import ExportSettings
 
 # Most views that pass at a time.
 VIEWS_AT_ONCE = 64
@@ -54,7 +55,7 @@ class Labeller:
     def __init__(
         self,
         network: WireframeNetwork,
-        adaptation: Adaptation,
+        adaptation: ExportSettings,
         *,
         batch: int,
         precision: torch.dtype = torch.float32,

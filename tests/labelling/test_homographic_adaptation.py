@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from golden.weights import fill
+from looks import looks
 from places import GOLDEN
 
 from hawp_core.labelling.homographic_adaptation import (
-    Adaptation,
     aggregate_views,
     erode,
     label_images,
@@ -21,7 +21,7 @@ from hawp_core.model.network import WireframeNetwork
 pytestmark = pytest.mark.numeric
 
 # The published way: no identity view, black borders, no erosion, a bare mean.
-PUBLISHED = Adaptation(identity=False, border="black", border_margin=0, min_counts=1, zoom="out", min_score=-1)
+PUBLISHED = looks(identity=False, border="black", border_margin=0, min_counts=1, zoom="out", min_score=-1)
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 
 
@@ -64,7 +64,7 @@ def test_the_references_numbers(device):
 
 
 def test_views_follow_from_seed_name_and_number_alone():
-    ten, hundred = Adaptation(views=10), Adaptation(views=100)
+    ten, hundred = looks(views=10), looks(views=100)
     assert np.array_equal(view_homographies("a/b.jpg", 64, ten, 3), view_homographies("a/b.jpg", 64, ten, 3))
     assert not np.allclose(view_homographies("a/b.jpg", 64, ten, 3), view_homographies("a/c.jpg", 64, ten, 3))
     assert not np.allclose(view_homographies("a/b.jpg", 64, ten, 3), view_homographies("a/b.jpg", 64, ten, 4))
@@ -79,11 +79,11 @@ def test_every_other_view_enlarges():
         x, y = x / w, y / w
         return 0.5 * abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
 
-    areas = np.array([area(h) for h in view_homographies("a", 64, Adaptation(views=40), 0)])
+    areas = np.array([area(h) for h in view_homographies("a", 64, looks(views=40), 0)])
     assert np.median(areas[1::2]) > 63**2 > np.median(areas[0::2])
 
 
-@pytest.mark.parametrize("adaptation", [Adaptation(views=5), Adaptation(views=5, junction_views=True), PUBLISHED])
+@pytest.mark.parametrize("adaptation", [looks(views=5), looks(views=5, junction_views=True), PUBLISHED])
 def test_chunks_and_company_change_nothing(network, images, adaptation):
     homographies = views("abc", adaptation)
     heatmap, count, _ = aggregate_views(network, images, network(images), homographies, adaptation, chunk=64)
@@ -96,7 +96,7 @@ def test_chunks_and_company_change_nothing(network, images, adaptation):
 
 
 def test_pixels_seen_by_too_few_views_carry_nothing(network, images):
-    adaptation = Adaptation(views=4, min_counts=4)
+    adaptation = looks(views=4, min_counts=4)
     heatmap, count, _ = aggregate_views(network, images, network(images), views("abc", adaptation), adaptation, chunk=8)
     assert (heatmap[count < 4] == 0).all()
     assert (heatmap[count >= 4] > 0).any()
@@ -104,7 +104,7 @@ def test_pixels_seen_by_too_few_views_carry_nothing(network, images):
 
 
 def test_the_images_themselves_count_as_a_view_through_the_identity_does(network, images):
-    adaptation = Adaptation(views=4, junction_views=True)
+    adaptation = looks(views=4, junction_views=True)
     warped = views("abc", adaptation)
     own = aggregate_views(network, images, network(images), warped, adaptation, chunk=8)
     through = torch.cat((torch.eye(3, dtype=torch.float64).expand(3, 1, 3, 3), warped), dim=1)
@@ -115,7 +115,7 @@ def test_the_images_themselves_count_as_a_view_through_the_identity_does(network
 
 
 def test_the_identity_alone_is_the_networks_own_heatmap(network, images):
-    adaptation = Adaptation(identity=False, border_margin=0, min_counts=1)
+    adaptation = looks(identity=False, border_margin=0, min_counts=1)
     identity = torch.eye(3, dtype=torch.float64).expand(3, 1, 3, 3)
     heatmap, _, _ = aggregate_views(network, images, network(images), identity, adaptation, chunk=8)
     with torch.no_grad():
@@ -123,7 +123,7 @@ def test_the_identity_alone_is_the_networks_own_heatmap(network, images):
 
 
 def test_junction_confidence_of_the_identity_is_the_networks_own(network, images):
-    adaptation = Adaptation(identity=False, border_margin=0, min_counts=1, junction_views=True)
+    adaptation = looks(identity=False, border_margin=0, min_counts=1, junction_views=True)
     identity = torch.eye(3, dtype=torch.float64).expand(3, 1, 3, 3)
     _, _, junctions = aggregate_views(network, images, network(images), identity, adaptation, chunk=8)
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_junction_confidence_of_the_identity_is_the_networks_own(network, images
 
 
 def test_both_ways_to_label_give_wireframes(network, images):
-    for adaptation in (Adaptation(views=2, min_score=0.0), Adaptation(labels="votes", min_votes=1)):
+    for adaptation in (looks(views=2, min_score=0.0), looks(labels="votes", min_votes=1)):
         found = label_images(network, images, views("abc", adaptation), adaptation, chunk=4)
         assert len(found) == 3
         for detection in found:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from looks import looks
 
 from hawp_core.errors import UserError
-from hawp_core.labelling.homographic_adaptation import Adaptation, view_homographies
+from hawp_core.labelling.homographic_adaptation import view_homographies
 from hawp_core.labelling.labeller import VIEWS_AT_ONCE, Labeller, view_bytes
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.folding import fold_batch_norm
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.numeric
 SMALL = Architecture(
     image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16
 )
-ADAPTATION = Adaptation(views=5, min_score=0.0)
+ADAPTATION = looks(views=5, min_score=0.0)
 SIZES = [(200, 100), (64, 64), (10, 900)]
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from looks import looks
 
 from hawp_core.geometry.homography import warp_points
-from hawp_core.labelling.homographic_adaptation import Adaptation, label_images, view_homographies
+from hawp_core.labelling.homographic_adaptation import label_images, view_homographies
 from hawp_core.labelling.recurrence import count_views
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.detection import Detection
@@ -33,7 +34,7 @@ def seen(homography, points, edges, noise) -> Detection:
 
 @pytest.fixture
 def homographies() -> np.ndarray:
-    return view_homographies("a.png", SIZE, Adaptation(views=12), seed=3)
+    return view_homographies("a.png", SIZE, looks(views=12), seed=3)
 
 
 def test_lines_that_views_find_again_stay_and_others_go(homographies):
@@ -80,7 +81,7 @@ def test_a_network_labels_so_and_chunks_change_nothing():
     )
     network = WireframeNetwork(small).eval()
     images = torch.rand(2, 1, 64, 64)
-    adaptation = Adaptation(labels="recurring", views=6, view_score=0.0, min_score=0.2, min_counts=1)
+    adaptation = looks(labels="recurring", views=6, view_score=0.0, min_score=0.2, min_counts=1)
     views = torch.from_numpy(np.stack([view_homographies(name, 64, adaptation, 0) for name in "ab"]))
     one, other = (label_images(network, images, views, adaptation, chunk=chunk) for chunk in (1, 6))
     for a, b in zip(one, other, strict=True):

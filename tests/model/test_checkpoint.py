@@ -9,6 +9,7 @@ import torch
 from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import (
+    CheckpointInfo,
     export_published,
     import_published,
     load_checkpoint,
@@ -54,7 +55,7 @@ def saved(tmp_path):
 def test_round_trip(saved):
     path, network = saved
     loaded, info = load_checkpoint(path, expect=TINY)
-    assert info == {"architecture": TINY.to_dict(), "epoch": 3, "recipe": {"lr": 0.1, "stage": ["a", None]}}
+    assert info == CheckpointInfo(TINY, 3, {"lr": 0.1, "stage": ["a", None]})
     assert loaded.architecture == TINY
     assert not loaded.training
     for (name, value), other in zip(network.state_dict().items(), loaded.state_dict().values(), strict=True):
