@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from hawp_core.errors import Interrupted, UserError
-from hawp_core.runtime.devices import sleep_while_waiting
+from hawp_core.runtime.devices import let_the_cpu_help, sleep_while_waiting
 from hawp_core.runtime.extras import EXTRA_OF, how_to_get
 from hawp_core.runtime.progress import start_logging
 from hawp_core.workflow.record import command_line
@@ -58,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     sleep_while_waiting()
+    let_the_cpu_help()
     args = build_parser().parse_args(argv)
     log = logging.getLogger("hawp")
     threading.excepthook = _failed_in_the_background

@@ -79,9 +79,9 @@ def share(text: str) -> float:
 
 
 def device_word(text: str) -> str:
-    """An argument type: auto, cpu, cuda or cuda:N."""
+    """An argument type: auto, cpu, mps, cuda or cuda:N."""
     if not re.fullmatch(schema()["properties"]["compute"]["properties"]["device"]["pattern"], text):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, cuda, cuda:0, cuda:1, ...")
+        raise argparse.ArgumentTypeError(f"{text!r} is none of auto, cpu, mps, cuda, cuda:0, cuda:1, ...")
     return text
 
 
@@ -136,7 +136,7 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
         "--device",
         type=device_word,
         metavar="WHERE",
-        help="auto, cpu, cuda, or cuda:1, the second GPU [from the config: auto]",
+        help="auto, cpu, cuda, cuda:1 (the second GPU), or mps (Apple's) [from the config: auto]",
     )
     group.add_argument(
         "--precision",

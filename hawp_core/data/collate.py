@@ -24,6 +24,7 @@ from hawp_core.data.augmentation import (
 from hawp_core.data.batch import WHOLE, Batch, Share
 from hawp_core.data.photometry import Photometry, sample_photometry
 from hawp_core.data.samples import SampleSet
+from hawp_core.geometry.precision import finest_float
 
 # First words of the keys of random generators; NumPy fills short keys with zeros, so keys must differ in front.
 ORDER_KEY, SAMPLE_KEY = 1, 2
@@ -116,7 +117,8 @@ class RawBatch:
         if self.photometries is None and bool((self.homographies == torch.eye(3, dtype=torch.float64)).all()):
             images, valid = images / 255.0, torch.ones_like(images[:, 0])
         else:
-            homographies = self.homographies.to(device, non_blocking=True)
+            finest = finest_float(torch.device(device))
+            homographies = self.homographies.to(finest).to(device, non_blocking=True)
             images, valid = augment_images(images, homographies, self.photometries, self.margin)
         labels = ("junctions", "junction_count", "edges", "edge_count", "heatmap")
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in labels}

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from hawp_core.geometry.homography import MIN_W, TOLERANCE
+from hawp_core.geometry.precision import finest_float
 
 
 def warp_images(
@@ -26,7 +27,7 @@ def warp_images(
     height, width = images.shape[-2:]
     to_unit = torch.tensor(
         [[2.0 / max(width - 1, 1), 0.0, -1.0], [0.0, 2.0 / max(height - 1, 1), -1.0], [0.0, 0.0, 1.0]],
-        dtype=torch.float64,
+        dtype=finest_float(homographies.device),
     )
     inverse = to_unit.to(homographies.device) @ invert(homographies)
     # Half precision cannot tell neighbouring pixels apart in coordinates.
@@ -63,8 +64,8 @@ def warp_validity(homographies: torch.Tensor, height: int, width: int, margin: f
 
 
 def invert(homographies: torch.Tensor) -> torch.Tensor:
-    """Inverses of (B, 3, 3) matrices in float64, by cofactors: no synchronisation on CUDA, and the sign kept."""
-    columns = homographies.double().unbind(-1)
+    """Inverses of (B, 3, 3) matrices in the finest precision of the device, by cofactors: no synchronisation on CUDA, and the sign kept."""
+    columns = homographies.to(finest_float(homographies.device)).unbind(-1)
     cofactors = torch.stack([torch.linalg.cross(columns[(i + 1) % 3], columns[(i + 2) % 3]) for i in range(3)], dim=-2)
     determinant = (cofactors[..., 0, :] * columns[0]).sum(-1)
     return cofactors / determinant[..., None, None]

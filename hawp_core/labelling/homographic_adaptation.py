@@ -8,6 +8,7 @@ import torch
 from kornia.morphology import erosion
 
 from hawp_core.geometry.homography import name_number, sample_homography
+from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.warping import warp_images
 from hawp_core.labelling.recurrence import recurring
 from hawp_core.model.architecture import STRIDE
@@ -92,7 +93,7 @@ def aggregate_views(
     padding = PADDING[adaptation.border]
     step = max(1, chunk // b)
     for start in range(0, homographies.shape[1], step):
-        there = homographies[:, start : start + step].reshape(-1, 3, 3).double()
+        there = homographies[:, start : start + step].reshape(-1, 3, 3).to(finest_float(homographies.device))
         back = torch.linalg.inv(there)
         v = len(there) // b
         source = images.repeat_interleave(v, dim=0)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hawp_core.errors import UserError
+from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.labelling.homographic_adaptation import label_images
 from hawp_core.model.architecture import STRIDE, Architecture
@@ -74,7 +75,7 @@ class Labeller:
         self.at_once = max(1, int(min(VIEWS_AT_ONCE, (memory or self._suitable_memory()) / each)))
 
     def _suitable_memory(self) -> float:
-        return CPU_BYTES if self.device.type == "cpu" else FREE_SHARE * torch.cuda.mem_get_info(self.device)[0]
+        return FREE_SHARE * torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else CPU_BYTES
 
     @property
     def batch(self) -> int:
@@ -114,7 +115,7 @@ class Labeller:
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()
         pixels = pixels.to(self.device, non_blocking=True).float() / 255
-        homographies = torch.from_numpy(views).to(self.device, non_blocking=True)
+        homographies = torch.from_numpy(views).to(finest_float(self.device)).to(self.device, non_blocking=True)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             found = label_images(self.network, pixels, homographies, self.adaptation, chunk=self.at_once)
         return [detection.to_wireframe(*size) for detection, size in zip(found, sizes, strict=True)]

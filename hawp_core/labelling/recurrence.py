@@ -15,6 +15,7 @@ import torch
 
 from hawp_core.evaluation.repeatability import BORDER, THRESHOLD, structural_distances
 from hawp_core.geometry.homography import warp_points
+from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.warping import warp_images
 from hawp_core.model.detection import Detection, detect
 from hawp_core.model.network import WireframeNetwork
@@ -52,7 +53,9 @@ def recurring(
     for image, mine, detection in zip(images, homographies, found, strict=True):
         looks = []
         for part in mine.split(chunk):
-            views = warp_images(image[None].expand(len(part), -1, -1, -1), part.double(), padding=padding)
+            views = warp_images(
+                image[None].expand(len(part), -1, -1, -1), part.to(finest_float(part.device)), padding=padding
+            )
             looks += detect(network, views, min_score=view_score)
         labelled.append(count_views(detection, mine.cpu().double().numpy(), looks, min_score, min_counts))
     return labelled

@@ -5,6 +5,7 @@ Shape legend: B images, H x W pixels, L lines in a flat list.
 
 import torch
 
+from hawp_core.geometry.precision import finest_float
 from hawp_core.model.binding import rows_at_once
 
 # Heatmap score (SOLD2, arXiv 2104.03362): samples along a line, radius of the searched disc in pixels, and
@@ -27,10 +28,11 @@ def refine_heatmap(heatmap: torch.Tensor) -> torch.Tensor:
     The brightest are a fifth of the values above 0.1; a heatmap without any stays as it is.
     """
     values = heatmap.flatten(1).sort(dim=1, descending=True).values
-    bright = (values > _DARK).sum(dim=1, dtype=torch.float64)
+    finest = finest_float(heatmap.device)
+    bright = (values > _DARK).sum(dim=1, dtype=finest)
     count = (bright * _BRIGHTEST_SHARE).ceil()
     rank = torch.arange(values.shape[1], device=values.device)
-    total = torch.where(rank < count[:, None], values, 0).sum(dim=1, dtype=torch.float64)
+    total = torch.where(rank < count[:, None], values, 0).sum(dim=1, dtype=finest)
     scale = torch.where(count > 0, total / count.clamp(min=1), 1).to(heatmap.dtype)
     return (heatmap / scale[:, None, None]).clamp(0, 1)
 

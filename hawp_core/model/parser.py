@@ -25,7 +25,7 @@ class Model:
 
     Args:
         path: a model of `hawp train` or `hawp import-checkpoint`; the one that comes with the package by default.
-        device: "cpu", "cuda", "cuda:1", or None for the GPU where there is one.
+        device: "cpu", "cuda", "cuda:1", "mps", or None for the GPU where there is one.
         threshold: lines below this score, 0 to 1, are left out.
 
     Raises:

@@ -38,7 +38,10 @@ def choose_compute(args: argparse.Namespace, compute: ComputeSettings) -> Comput
     import torch
 
     wanted = getattr(args, "device", None) or compute.device
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
+    missing = (wanted.startswith("cuda") and not torch.cuda.is_available()) or (
+        wanted == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
         raise UserError(f"--device {wanted} was asked for and PyTorch sees no GPU here: use --device cpu or auto.")
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted)
     if device.index is not None and device.index >= torch.cuda.device_count():
@@ -69,7 +72,14 @@ def threads(args: argparse.Namespace, compute: ComputeSettings) -> int:
         UserError: HAWP_THREADS is no number of threads.
     """
     wanted = args.threads if getattr(args, "threads", None) is not None else compute.threads
-    return wanted or _threads_of_environment() or len(os.sched_getaffinity(0))
+    return wanted or _threads_of_environment() or len(granted_cores())
+
+
+def granted_cores() -> set[int]:
+    """Numbers of the cores that this process may use: those granted to it where the system says so, else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 def _threads_of_environment() -> int:
@@ -96,10 +106,16 @@ def sleep_while_waiting() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+def let_the_cpu_help() -> None:
+    """Let the CPU do what PyTorch cannot do on Apple's GPUs yet; it reads this when it is loaded."""
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+
+
 def keep_freed_memory() -> None:
     """Tell glibc to keep what is freed: it would return every large tensor to the system and fault it in again."""
     mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD in malloc.h
-    with contextlib.suppress(OSError, AttributeError):
+    # Other systems: no such function (macOS), or no such way to the library (Windows).
+    with contextlib.suppress(OSError, AttributeError, TypeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(mmap_max, 0)
         libc.mallopt(trim_threshold, 2**31 - 1)
@@ -109,4 +125,4 @@ def device_name(device: "torch.device") -> str:
     """What computed: the GPU's name, or the processor."""
     import torch
 
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else {"mps": "Apple GPU"}.get(device.type, "CPU")

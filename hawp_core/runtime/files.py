@@ -34,7 +34,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary = Path(name)
         os.chmod(temporary, 0o666 & ~_umask())
         yield temporary
-        with open(temporary, "rb") as written:
+        # For writing, as Windows wants it.
+        with open(temporary, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
         temporary = None

@@ -1,7 +1,6 @@
 """A lease against two writers: the right to make an artifact, taken over only from the dead."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -15,6 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import filelock
+import psutil
+
 from hawp_core.runtime.files import parse_json, read_limited, write_text
 from hawp_core.runtime.signals import StopRequest
 from hawp_core.runtime.text import shown
@@ -22,14 +24,18 @@ from hawp_core.runtime.typed import typed
 
 BEAT_SECONDS = 20  # how often a lease's holder shows that it lives
 LARGEST = 2**16  # bytes of a lease
+_PROCESSES = Path("/proc")  # Linux has it
 SILENCE_SECONDS = 180  # a holder on another machine that Slurm cannot vouch for is dead after this
 
 
 def _process_start(pid: int) -> str | None:
-    """When process `pid` of this machine started, in kernel ticks: tells a reused number apart. None: no such."""
+    """When process `pid` of this machine started: tells a reused number apart. None: no such."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        if _PROCESSES.is_dir():
+            # In kernel ticks since the machine started, which setting the clock does not change.
+            return (_PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
+        return str(psutil.Process(pid).create_time())
+    except (OSError, IndexError, psutil.Error):
         return None
 
 
@@ -140,8 +146,7 @@ def _take(path: Path) -> bool:
     """Write the lease if it is free or its holder is dead. The check and the write are one step under a file lock."""
     # The holder that was waited for may have removed the folder, with all that it no longer needed.
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with filelock.FileLock(path.with_suffix(".lock")):
         holder, mine = _Holder.read(path), _Holder.this()
         if holder and (holder.pid, holder.host) != (mine.pid, mine.host) and _alive(path, holder):
             return False

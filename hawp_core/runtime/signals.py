@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from hawp_core.errors import Interrupted
 
 # Signals that schedulers send before they kill: Slurm at the time limit, on preemption and on scancel.
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+# Windows knows no SIGUSR1.
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name))
 
 
 class StopRequest:

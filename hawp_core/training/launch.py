@@ -43,7 +43,7 @@ def run_in_processes(args: argparse.Namespace, count: int, nodes: int, meeting: 
 
     Raises:
         Interrupted: a signal came and the state is saved; or a process was killed.
-        UserError: several nodes without a Slurm job; or what stopped one of the processes.
+        UserError: several nodes without a Slurm job, or a system without named pipes; or what stopped one of the processes.
         OSError, RuntimeError: what stopped one of the processes.
     """
     if nodes > 1 and not ("SLURM_JOB_ID" in os.environ and shutil.which("srun")):
@@ -51,6 +51,8 @@ def run_in_processes(args: argparse.Namespace, count: int, nodes: int, meeting: 
             f"--nodes {nodes} was asked for outside of a Slurm job: run it in one of {nodes} nodes (sbatch --nodes={nodes}), "
             "or use --nodes 1."
         )
+    if not hasattr(os, "mkfifo"):
+        raise UserError("several processes need named pipes, which this system has not: train in one, without --gpus.")
     if nodes > 1:
         meeting.mkdir(parents=True, exist_ok=True)
     shared = meeting.absolute() if nodes > 1 else None
