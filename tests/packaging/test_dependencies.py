@@ -1,16 +1,19 @@
 """What the package imports is what it says it needs, and what is not there is asked for in one sentence."""
 
 import ast
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from places import ROOT, TINY
 
 from hawp_core.runtime.extras import EXTRA_OF
@@ -102,6 +105,20 @@ def test_what_is_installed_is_known_by_its_digest_whoever_serves_it():
     for line in (ROOT / "Makefile").read_text().splitlines():
         if " install " in line and "-r " in line:
             assert "--require-hashes" in line, line
+
+
+def test_the_base_install_stays_small():
+    pulled, open_ = set(), list(PROJECT["dependencies"])
+    while open_:
+        requirement = Requirement(open_.pop())
+        name = canonicalize_name(requirement.name)
+        if name not in pulled and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            pulled.add(name)
+            # Another system's are not installed here.
+            with contextlib.suppress(PackageNotFoundError):
+                open_ += requires(name) or []
+    assert {"torch", "numpy", "sympy"} <= pulled
+    assert pulled & (set().union(*EXTRAS.values()) | {"snakemake", "tensorboard", "matplotlib"}) == set()
 
 
 # Without a library, in a process of its own

@@ -1,5 +1,6 @@
 """The wheel, installed away from the checkout, carries all that its commands need."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +10,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from places import ROOT, TINY
+
+from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 
 SOURCES = ("hawp_core", "config", "pyproject.toml", "README.md", "LICENSE")
 # What Python and tools leave in a work tree.
@@ -98,9 +102,15 @@ def test_settings_presets_and_costs_are_known(run):
     assert "GPU" in run("hawp", "plan", "--config", "photographs={folder: photos}")
 
 
-def test_the_first_call_needs_nothing_but_a_photograph(run):
-    printed = run("hawp", "predict", "photos/a.jpg", "--saveto", "first")
-    assert "1 images" in printed, printed
+def test_the_first_call_needs_nothing_but_photographs(run, place):
+    for name in BUNDLED:
+        with Image.open(bundled_folder() / name) as image:
+            image.thumbnail((320, 320))
+            image.save(place / Path(name).with_suffix(".png").name)
+    printed = run("hawp", "predict", "*.png", "--saveto", "first", "--ext", "json")
+    assert "10 images" in printed, printed
+    found = [json.loads(path.read_text()) for path in (place / "first").glob("*.json")]
+    assert len(found) == 10 and sum(len(each["edges"]) for each in found) > 100
     assert "lines" in run("python", "-P", "-c", "from hawp_core import load\nprint('lines', load().info.epoch)")
 
 
