@@ -204,12 +204,17 @@ def augment_images(
         raise ValueError(f"{len(photometries)} photometric changes for {len(images)} images")
     generator, size = torch.Generator(images.device), images.shape[-1]
     warped = torch.empty(images.shape, device=images.device)
+    # All in one copy: a card would wait for one after the other.
+    shades = None
+    if photometries is not None:
+        maps = np.stack([photometry.shade_map for photometry in photometries])
+        shades = torch.from_numpy(maps).to(images.device, non_blocking=True)
     at_a_time = 1 if images.device.type == "cpu" else len(images)
     for start in range(0, len(images), at_a_time):
         part = slice(start, start + at_a_time)
         levels = images[part].float()
-        if photometries is not None:
-            for level, photometry in zip(levels[:, 0], photometries[part], strict=True):
-                change_levels(level, photometry, generator)
+        if photometries is not None and shades is not None:
+            for level, photometry, shade in zip(levels[:, 0], photometries[part], shades[part], strict=True):
+                change_levels(level, photometry, generator, shade)
         warped[part] = warp_images(levels.mul_(1.0 / 255.0), homographies[part])
     return warped, warp_validity(homographies, size, size, margin).to(torch.uint8)

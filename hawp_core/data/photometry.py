@@ -121,28 +121,36 @@ def _sample_blur(rng: np.random.Generator, photometric: Photometric, size: int) 
     return direction, (taps / taps.sum()).tolist()
 
 
-def change_levels(level: torch.Tensor, photometry: Photometry, generator: torch.Generator) -> None:
-    """Change the grey levels (S, S) float32 of one image in place; the generator is one of the same device."""
+def change_levels(
+    level: torch.Tensor, photometry: Photometry, generator: torch.Generator, shade: torch.Tensor | None = None
+) -> None:
+    """Change the grey levels (S, S) float32 of one image in place.
+
+    Args:
+        generator: one of the same device.
+        shade: the photometry's shade map on the same device, where that is not the host's.
+    """
     generator.manual_seed(photometry.seed)
+    lying = torch.from_numpy(photometry.shade_map) if shade is None else shade
     for name in photometry.order:
-        OPERATORS[name](level, photometry, generator)
+        OPERATORS[name](level, photometry, generator, lying)
 
 
-def _brightness(level: torch.Tensor, photometry: Photometry, _: torch.Generator) -> None:
+def _brightness(level: torch.Tensor, photometry: Photometry, _: torch.Generator, __: torch.Tensor) -> None:
     level.mul_(photometry.brightness).clamp_(0.0, 255.0)
 
 
-def _contrast(level: torch.Tensor, photometry: Photometry, _: torch.Generator) -> None:
+def _contrast(level: torch.Tensor, photometry: Photometry, _: torch.Generator, __: torch.Tensor) -> None:
     offset = level.mean() * (1.0 - photometry.contrast)
     level.mul_(photometry.contrast).add_(offset).clamp_(0.0, 255.0)
 
 
-def _noise(level: torch.Tensor, photometry: Photometry, generator: torch.Generator) -> None:
+def _noise(level: torch.Tensor, photometry: Photometry, generator: torch.Generator, _: torch.Tensor) -> None:
     noise = torch.randn(level.shape, generator=generator, device=level.device)
     level.add_(noise, alpha=photometry.noise).clamp_(0.0, 255.0)
 
 
-def _speckle(level: torch.Tensor, photometry: Photometry, generator: torch.Generator) -> None:
+def _speckle(level: torch.Tensor, photometry: Photometry, generator: torch.Generator, _: torch.Tensor) -> None:
     # Places are drawn instead of a number for every pixel: a few hundred times fewer, and as good as never one twice.
     count = round(photometry.speckle * level.numel())
     for value in (0.0, 255.0):
@@ -150,13 +158,12 @@ def _speckle(level: torch.Tensor, photometry: Photometry, generator: torch.Gener
         level.view(-1).index_fill_(0, places, value)
 
 
-def _shade(level: torch.Tensor, photometry: Photometry, _: torch.Generator) -> None:
-    shade = torch.from_numpy(photometry.shade_map).to(level.device, non_blocking=True)
-    shade = F.interpolate(shade[None, None], level.shape, mode="bilinear")[0, 0]
+def _shade(level: torch.Tensor, photometry: Photometry, _: torch.Generator, lying: torch.Tensor) -> None:
+    shade = F.interpolate(lying[None, None], level.shape, mode="bilinear")[0, 0]
     level.mul_(shade.mul_(-photometry.shade).add_(1.0)).clamp_(0.0, 255.0)
 
 
-def _blur(level: torch.Tensor, photometry: Photometry, _: torch.Generator) -> None:
+def _blur(level: torch.Tensor, photometry: Photometry, _: torch.Generator, __: torch.Tensor) -> None:
     # A sum of shifted images: the kernel is a line, and a dense convolution would be ten times the work.
     (dx, dy), taps = photometry.blur
     radius = len(taps) // 2

@@ -25,11 +25,9 @@ def warp_images(
         mode: "bilinear" or "nearest".
     """
     height, width = images.shape[-2:]
-    to_unit = torch.tensor(
-        [[2.0 / max(width - 1, 1), 0.0, -1.0], [0.0, 2.0 / max(height - 1, 1), -1.0], [0.0, 0.0, 1.0]],
-        dtype=finest_float(homographies.device),
-    )
-    inverse = to_unit.to(homographies.device) @ invert(homographies)
+    # Pixels to [-1, 1], row by row: a matrix made here would have to go to the device, which the host would wait for.
+    x, y, w = invert(homographies).unbind(1)
+    inverse = torch.stack((2.0 / max(width - 1, 1) * x - w, 2.0 / max(height - 1, 1) * y - w, w), 1)
     # Half precision cannot tell neighbouring pixels apart in coordinates.
     dtype = torch.promote_types(images.dtype, torch.float32)
     mapped = _affine_map(inverse.to(images.device, dtype), height, width)

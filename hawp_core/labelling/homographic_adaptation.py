@@ -9,7 +9,7 @@ from kornia.morphology import erosion
 
 from hawp_core.geometry.homography import name_number, sample_homography
 from hawp_core.geometry.precision import finest_float
-from hawp_core.geometry.warping import warp_images
+from hawp_core.geometry.warping import invert, warp_images
 from hawp_core.labelling.recurrence import recurring
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
@@ -94,7 +94,7 @@ def aggregate_views(
     step = max(1, chunk // b)
     for start in range(0, homographies.shape[1], step):
         there = homographies[:, start : start + step].reshape(-1, 3, 3).to(finest_float(homographies.device))
-        back = torch.linalg.inv(there)
+        back = invert(there)
         v = len(there) // b
         source = images.repeat_interleave(v, dim=0)
         views = warp_images(source, there, padding=padding)
@@ -126,8 +126,10 @@ def _heatmap(network: WireframeNetwork, prediction: Prediction) -> torch.Tensor:
 
 def _in_cells(homographies: torch.Tensor) -> torch.Tensor:
     """Homographies (B, 3, 3) between pixels as homographies between grid cells; cell 0 is centred on `CELL_CENTRE`."""
-    to_pixels = homographies.new_tensor([[STRIDE, 0, CELL_CENTRE], [0, STRIDE, CELL_CENTRE], [0, 0, 1]])
-    return torch.linalg.inv(to_pixels) @ homographies @ to_pixels
+    # Pixel = STRIDE * cell + CELL_CENTRE, put in by columns and taken out by rows: nothing has to go to the device.
+    x, y, w = homographies.unbind(2)
+    x, y, w = torch.stack((STRIDE * x, STRIDE * y, CELL_CENTRE * (x + y) + w), 2).unbind(1)
+    return torch.stack(((x - CELL_CENTRE * w) / STRIDE, (y - CELL_CENTRE * w) / STRIDE, w), 1)
 
 
 @torch.no_grad()

@@ -91,14 +91,16 @@ def detect(
     image_index, pair, proposal = bind(proposals, junctions, valid, architecture.binding_distance2)
 
     heat = heatmap_scores(heatmap, image_index, _lines(junctions, image_index, pair) * STRIDE)
-    kept = worth_verifying(heat, min_score).nonzero().squeeze(1)
-    image_index, pair, proposal, heat = image_index[kept], pair[kept], proposal[kept], heat[kept]
+    if not heat.is_cuda:
+        # A card verifies all of them sooner than the host has waited for how many these are.
+        kept = worth_verifying(heat, min_score).nonzero().squeeze(1)
+        image_index, pair, proposal, heat = image_index[kept], pair[kept], proposal[kept], heat[kept]
 
     adjusted, initial = _lines(junctions, image_index, pair), proposals[image_index, proposal]
     verification = verification_scores(network, prediction, adjusted, initial, image_index)
-    scores, kept = final_scores(verification, heat, min_score)
+    scores = final_scores(verification, heat)
     size = (images.shape[3], images.shape[2])
-    return _split(junctions, junction_scores, valid, image_index[kept], pair[kept], scores[kept], size)
+    return _split(junctions, junction_scores, valid, image_index, pair, scores, size, min_score)
 
 
 @torch.no_grad()
@@ -187,13 +189,21 @@ def _split(
     pair: torch.Tensor,
     scores: torch.Tensor,
     input_size: tuple[int, int],
+    above: float = -1.0,
 ) -> list[Detection]:
-    """Flat lists, ordered by image, to one detection an image, on the host."""
-    lines = _lines(junctions, image_index, pair) * STRIDE
-    line_counts = torch.bincount(image_index, minlength=len(junctions)).tolist()
-    lines, pair, scores = lines.cpu().split(line_counts), pair.cpu().split(line_counts), scores.cpu().split(line_counts)
-    points, junction_scores, counts = (junctions * STRIDE).cpu(), junction_scores.cpu(), valid.sum(1).tolist()
-    return [
-        Detection(points[i, :n], junction_scores[i, :n], lines[i], pair[i], scores[i], input_size)
-        for i, n in enumerate(counts)
-    ]
+    """Flat lists, ordered by image, to one detection an image, on the host, of lines with scores above `above`."""
+    at_slots = torch.cat((junctions * STRIDE, junction_scores[..., None], valid[..., None]), 2)
+    of_lines = torch.cat((image_index[:, None], pair, scores[:, None]), 1)
+    # In one copy, for which the host waits once; float32 holds these indices exactly.
+    fetched = torch.cat((at_slots.flatten(), of_lines.flatten())).cpu()
+    at_slots = fetched[: at_slots.numel()].reshape(at_slots.shape)
+    of_lines = fetched[at_slots.numel() :].reshape(of_lines.shape)
+    of_lines = of_lines[of_lines[:, 3] > above]
+    line_counts = torch.bincount(of_lines[:, 0].long(), minlength=len(at_slots)).tolist()
+    detections = []
+    for own, mine in zip(at_slots, of_lines.split(line_counts), strict=True):
+        own, edges = own[: int(own[:, 3].sum())], mine[:, 1:3].long()
+        points = own[:, :2].contiguous()
+        lines = points[edges].flatten(1)
+        detections.append(Detection(points, own[:, 2].contiguous(), lines, edges, mine[:, 3].contiguous(), input_size))
+    return detections

@@ -3,6 +3,8 @@
 Shape legend: B images, H x W pixels, L lines in a flat list.
 """
 
+import math
+
 import torch
 
 from hawp_core.geometry.precision import finest_float
@@ -12,9 +14,6 @@ from hawp_core.model.binding import rows_at_once
 # its least and length-dependent reach.
 _SAMPLES = 64
 _DISC_RADIUS = 3
-_ACROSS = range(-_DISC_RADIUS, _DISC_RADIUS + 1)
-# Rows and columns of the disc's pixels from its centre; listed here, for an exported graph counts nothing.
-_DISC = list(zip(*[(y, x) for y in _ACROSS for x in _ACROSS if x * x + y * y <= _DISC_RADIUS**2], strict=True))
 _LEAST_REACH = 0.5 * 2**0.5
 _REACH_PER_DIAGONAL = 2.0
 # The heatmap is divided by the mean of this share of its values above this floor.
@@ -48,22 +47,29 @@ def heatmap_scores(heatmap: torch.Tensor, image_index: torch.Tensor, lines: torc
         image_index: (L,) int64.
         lines: (L, 4) in input pixels.
     """
-    y, x = lines.new_tensor(_DISC)
+    x, y = _disc(lines)
     step = rows_at_once(_SAMPLES * len(x), lines.device)
     parts = zip(lines.split(step), image_index.split(step), strict=True)
     return torch.cat([_scores_of_chunk(heatmap, index, chunk, x, y) for chunk, index in parts])
 
 
-def final_scores(verification: torch.Tensor, heat: torch.Tensor, min_score: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """(L,) the score by which lines are ranked, the geometric mean of verification and heatmap score, and (N,) int64
-    which of them are kept: those above `min_score`."""
-    scores = (verification * heat).sqrt()
-    return scores, (scores > min_score).nonzero().squeeze(1)
+def final_scores(verification: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
+    """(L,) the score by which lines are ranked: the geometric mean of verification and heatmap score."""
+    return (verification * heat).sqrt()
 
 
 def worth_verifying(heat: torch.Tensor, min_score: float) -> torch.Tensor:
     """(L,) bool: a verification score is at most 1, so what the heatmap alone rules out needs no verification."""
     return heat.sqrt() > min_score
+
+
+def _disc(like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Columns and rows of the disc's pixels from its centre, made where they are read, with a number known beforehand: the
+    host would wait for what it sends, and an exported graph counts nothing."""
+    reaches = [math.isqrt(_DISC_RADIUS**2 - row**2) for row in range(-_DISC_RADIUS, _DISC_RADIUS + 1)]
+    columns = [torch.arange(-reach, reach + 1, device=like.device, dtype=like.dtype) for reach in reaches]
+    rows = [like.new_full((2 * reach + 1,), row) for row, reach in enumerate(reaches, -_DISC_RADIUS)]
+    return torch.cat(columns), torch.cat(rows)
 
 
 def _scores_of_chunk(

@@ -55,7 +55,9 @@ def sample_dense(features: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     features = torch.cat((column, features), dim=-1)
     row = 2 * features[..., :1, :] - features[..., 1:2, :]
     features = torch.cat((row, features), dim=-2)
-    size = points.new_tensor((width, height))
-    values = F.grid_sample(features, (points + 1) * (2 / size) - 1, padding_mode="border", align_corners=True)
-    inside = (points < size - 1).all(-1)
+    # Column by column: numbers in a tensor would have to go to the device, which the host would wait for.
+    x, y = points.unbind(-1)
+    grid = torch.stack(((x + 1) * (2 / width) - 1, (y + 1) * (2 / height) - 1), -1)
+    values = F.grid_sample(features, grid, padding_mode="border", align_corners=True)
+    inside = (x < width - 1) & (y < height - 1)
     return values * inside[:, None]

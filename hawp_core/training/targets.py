@@ -61,7 +61,7 @@ def nearest_line_distance2(proposals: Tensor, lines: Tensor, count: Tensor, *, e
     length2 = (lines**2).sum(-1)
     padding = torch.arange(lines.shape[1], device=lines.device) >= count[:, None]
     length2 = length2.masked_fill(padding, torch.inf)[:, None]
-    orders = [lines, lines[..., [2, 3, 0, 1]]] if either_way else [lines]
+    orders = [lines, lines.roll(2, -1)] if either_way else [lines]
     nearest = []
     # In bfloat16, as autocast would have products, a coordinate knows three digits and a squared distance none.
     with torch.autocast(proposals.device.type, enabled=False):

@@ -14,7 +14,6 @@ from typing import NoReturn
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from hawp_core.data.batch import Batch
@@ -34,6 +33,7 @@ from hawp_core.training.history import History
 from hawp_core.training.line_losses import Sampled
 from hawp_core.training.meter import Window
 from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow
+from hawp_core.training.moving_average import MovingAverage
 from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
 from hawp_core.training.step import TrainingStep, compile_parts, distribute
@@ -98,11 +98,7 @@ class Trainer:
             fused=True,
         )
         # Measured and kept instead of the last weights, which the last batches still shake.
-        self.average = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(schedule.average), use_buffers=True)
-            if schedule.average
-            else None
-        )
+        self.average = MovingAverage(network, schedule.average) if schedule.average else None
         self.at = Progress()
         self.history = History(place.metrics_file)
 
