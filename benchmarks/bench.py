@@ -218,7 +218,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rounds", type=common.positive(int), default=3, metavar="N", help="turns of each [%(default)s]")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[%(default)s]")
     add("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="of ours [%(default)s]")
-    add("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 takes all cores [%(default)s]")
+    add("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 takes those that are free [%(default)s]")
     add("--compile", action="store_true", help="compile our network for training")
     add("--ckpt", type=Path, metavar="FILE", help="our model to work with [made-up weights, the published network]")
     add("--size", type=common.positive(int), default=512, metavar="PX", help="image side [%(default)s]")

@@ -147,7 +147,7 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=setting("compute.threads"),
         metavar="N",
-        help="CPU threads; 0 takes all cores [from the config]",
+        help="CPU threads; 0 takes the cores that are free [from the config]",
     )
     add_log(group)
 

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.free_cores import free_cores
 from hawp_core.runtime.setting_types import ComputeSettings
 
 if TYPE_CHECKING:
@@ -66,20 +67,13 @@ def apply_compute(chosen: Compute) -> None:
 
 
 def threads(args: argparse.Namespace, compute: ComputeSettings) -> int:
-    """CPU threads chosen by the command line, then the configuration, then HAWP_THREADS, then what was granted.
+    """CPU threads chosen by the command line, then the configuration, then HAWP_THREADS, then the cores that are free.
 
     Raises:
         UserError: HAWP_THREADS is no number of threads.
     """
     wanted = args.threads if getattr(args, "threads", None) is not None else compute.threads
-    return wanted or _threads_of_environment() or len(granted_cores())
-
-
-def granted_cores() -> set[int]:
-    """Numbers of the cores that this process may use: those granted to it where the system says so, else all."""
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))
+    return wanted or _threads_of_environment() or free_cores()
 
 
 def _threads_of_environment() -> int:
@@ -91,7 +85,7 @@ def _threads_of_environment() -> int:
     text = os.environ.get("HAWP_THREADS") or "0"
     if not text.isdecimal() or len(text) > len(str(MOST_THREADS)) or int(text) > MOST_THREADS:
         raise UserError(
-            f"HAWP_THREADS is {text!r}, and must be a whole number up to {MOST_THREADS}: correct it, or unset it to take all cores."
+            f"HAWP_THREADS is {text!r}, and must be a whole number up to {MOST_THREADS}: correct it, or unset it to take all free cores."
         )
     return int(text)
 

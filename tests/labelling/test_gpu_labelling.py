@@ -39,7 +39,9 @@ def assert_same(found: list, expected: list) -> None:
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
 
 
-@pytest.mark.parametrize("find", [lambda net, images: detect(net, images, min_score=0.1), lambda *on: detect_votes(*on, 2)])
+@pytest.mark.parametrize(
+    "find", [lambda net, images: detect(net, images, min_score=0.1), lambda *on: detect_votes(*on, 2)]
+)
 def test_detection_waits_twice_a_batch(find):
     found = []
     for device in ("cpu", "cuda"):
@@ -57,7 +59,9 @@ def test_detection_waits_twice_a_batch(find):
 def test_labels_of_a_gpu_are_those_of_a_cpu(labels):
     found, waits, uploads = [], [], []
     for device, views in (("cpu", 4), ("cuda", 4), ("cuda", 6)):
-        adaptation = Adaptation(labels=labels, views=views, junction_views=True, min_score=0.1, view_score=0.1, min_votes=2)
+        adaptation = Adaptation(
+            labels=labels, views=views, junction_views=True, min_score=0.1, view_score=0.1, min_votes=2
+        )
         homographies = np.stack([view_homographies(name, SIZE, adaptation, 0) for name in "abc"])
         with gpu() as card:
             labeller = Labeller(fold_batch_norm(network()).to(device), adaptation, batch=3, memory=1e9)

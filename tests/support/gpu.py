@@ -31,7 +31,9 @@ class OnCard(torch.Tensor):
     def __new__(cls, held: torch.Tensor):
         # As in FakeTensor: to PyTorch's insides a tensor without numbers, so that no driver is asked, with the card's rules
         # of mixed precision.
-        reach = held.storage_offset() + sum((n - 1) * step for n, step in zip(held.shape, held.stride(), strict=True)) + 1
+        reach = (
+            held.storage_offset() + sum((n - 1) * step for n, step in zip(held.shape, held.stride(), strict=True)) + 1
+        )
         shell = torch.empty(max(reach, 0), dtype=held.dtype, device="meta")
         shell = shell.as_strided(held.shape, held.stride(), held.storage_offset())
         made = torch.Tensor._make_subclass(cls, shell, False, device_for_backend_keys=CARD)
@@ -99,7 +101,9 @@ class Card(TorchDispatchMode):
         if any(map(_on_card, tensors)) and strangers and name not in COPIES:
             raise RuntimeError(f"{func}: tensors of shapes {strangers} are on the CPU, others on the GPU")
         if any(t.device.type == "meta" for t in tensors):
-            raise RuntimeError(f"{func}: PyTorch itself copied numbers to the GPU, such as a list that indexes, and waits for it")
+            raise RuntimeError(
+                f"{func}: PyTorch itself copied numbers to the GPU, such as a list that indexes, and waits for it"
+            )
         if to is not None:
             kwargs = kwargs | {"device": torch.device("cpu")}
         held = tree_map(lambda leaf: leaf.held if isinstance(leaf, OnCard) else leaf, (args, kwargs))
