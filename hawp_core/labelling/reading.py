@@ -82,7 +82,7 @@ class Reader:
         path = resolve(self._manifest.folder, entry.name)
         check_unchanged(self._manifest.folder, entry)
         try:
-            gray, original = read_gray(path, size=size)
+            gray, original = read_gray(path, size=size, reduced=self._labeller.adaptation.reduced_decoding)
         except Unreadable as error:
             return UnreadablePhotograph(index, entry.name, error.reason)
         views = view_homographies(entry.name, size, self._labeller.adaptation, self._seed)

@@ -130,6 +130,7 @@ class ExportSettings:
     min_counts: int
     border: Literal["replicate", "black"]
     zoom: Literal["both", "out"]
+    reduced_decoding: bool
     junction_views: bool
     patch_ratio: float
     perspective: float

@@ -575,6 +575,22 @@ def test_shrinking_averages_areas(tmp_path):
     assert_close(gray, np.rint(noise.reshape(32, 2, 32, 4).mean(axis=(1, 3))), 1)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_read_reduced_and_others_as_ever(tmp_path, orientation):
+    y, x = np.mgrid[:410, :530]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    rgb = np.stack([x * 0.4, y * 0.5, 120 + 40 * np.sin(x / 9)], -1).astype(np.uint8)
+    path = save(tmp_path / "a.jpg", rgb, quality=95, exif=exif)
+    whole, sides = read_gray(path, size=64)
+    reduced, found = read_gray(path, size=64, reduced=True)
+    assert found == sides == ((530, 410) if orientation == 1 else (410, 530))
+    assert not np.array_equal(reduced, whole)
+    assert_close(reduced, whole, levels=3)
+    # Not four times as large on both sides.
+    assert np.array_equal(read_gray(path, size=104, reduced=True)[0], read_gray(path, size=104)[0])
+
+
 def test_reading_is_repeatable(tmp_path):
     path = save(tmp_path / "a.jpg", scene())
     np.testing.assert_array_equal(read_gray(path, size=40)[0], read_gray(path, size=40)[0])
