@@ -5,8 +5,9 @@ import pytest
 import torch
 from golden.weights import fill
 from gpu import gpu
+from looks import looks
 
-from hawp_core.labelling.homographic_adaptation import Adaptation, view_homographies
+from hawp_core.labelling.homographic_adaptation import view_homographies
 from hawp_core.labelling.labeller import Labeller
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import save_checkpoint
@@ -59,9 +60,7 @@ def test_detection_waits_twice_a_batch(find):
 def test_labels_of_a_gpu_are_those_of_a_cpu(labels):
     found, waits, uploads = [], [], []
     for device, views in (("cpu", 4), ("cuda", 4), ("cuda", 6)):
-        adaptation = Adaptation(
-            labels=labels, views=views, junction_views=True, min_score=0.1, view_score=0.1, min_votes=2
-        )
+        adaptation = looks(labels=labels, views=views, junction_views=True, min_score=0.1, view_score=0.1, min_votes=2)
         homographies = np.stack([view_homographies(name, SIZE, adaptation, 0) for name in "abc"])
         with gpu() as card:
             labeller = Labeller(fold_batch_norm(network()).to(device), adaptation, batch=3, memory=1e9)
@@ -79,10 +78,12 @@ def test_labels_of_a_gpu_are_those_of_a_cpu(labels):
 
 def test_a_model_predicts_and_is_written_from_a_gpu(tmp_path):
     save_checkpoint(tmp_path / "model.pth", network(), epoch=1, recipe={})
-    expected = load(tmp_path / "model.pth", device="cpu", threshold=0.1).many(list(IMAGES))
+    on_cpu = load(tmp_path / "model.pth", device="cpu", threshold=0.1)
+    expected = on_cpu.many(list(IMAGES))
     with gpu():
         model = load(tmp_path / "model.pth", device="cuda", threshold=0.1)
         found = model.many(list(IMAGES))
+        native = model(IMAGES[0], size="native")
         save_checkpoint(tmp_path / "again.pth", network().to("cuda"), epoch=1, recipe={})
-    assert_same(found, expected)
+    assert_same([*found, native], [*expected, on_cpu(IMAGES[0], size="native")])
     assert_same(load(tmp_path / "again.pth", device="cpu", threshold=0.1).many(list(IMAGES)), expected)
