@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hawp_core.commands import common
-from hawp_core.data.data_config import PhotographData
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import write_text
@@ -91,6 +90,7 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.runtime.lease import lease
     from hawp_core.runtime.progress import log
     from hawp_core.runtime.signals import stop_on_signal
+    from hawp_core.workflow.sharing import take_over
 
     settings, _ = common.load_settings(args.datacfg)
     given = {"labels": ARCHITECTURES.get(args.metarch), "min_score": args.min_score}
@@ -116,8 +116,11 @@ def run(args: argparse.Namespace) -> None:
         if config.is_file() and config.with_suffix(".h5").is_file():
             log.info("%s is there: nothing to do", config.with_suffix(".h5"))
             return
+        if not args.gather and (theirs := take_over(recipe)):
+            log.info("%s is the same as %s: linked, not labelled again", config.with_suffix(".h5"), theirs)
+            return
         made = not args.gather and _label(args, settings, network, manifest, recipe, shard, of, stop)
-        _gather(args, settings, manifest, recipe, model, folder)
+        _gather(args, settings, manifest, recipe, model)
         # A shard that was there, or was asked for by itself, is its maker's: a workflow that runs beside still reads its
         # own, and removes it once it has noted the labels.
         if made:
@@ -187,17 +190,16 @@ def _label(
 
 
 def _gather(
-    args: argparse.Namespace, settings: Settings, manifest: "Manifest", recipe: ExportRecipe, model: Path, folder: str
+    args: argparse.Namespace, settings: Settings, manifest: "Manifest", recipe: ExportRecipe, model: Path
 ) -> None:
     """Join the shards, which stay; what is needed to continue them goes."""
     from hawp_core.labelling.shards import gather_shards, rejected_list
     from hawp_core.runtime.progress import log
+    from hawp_core.workflow.label_notes import notes
     from hawp_core.workflow.record import command_line, write_record
 
     began = time.monotonic()
-    labels, config, record = (
-        label_file(recipe.name, recipe.key, recipe.places.epoch, suffix) for suffix in (".h5", ".yaml", ".log")
-    )
+    labels = label_file(recipe.name, recipe.key, recipe.places.epoch)
     parts = label_shards(recipe)
     about = {"model": recipe.consumed("model"), "epoch": recipe.places.epoch, "photographs": manifest.key}
     share = settings.photographs.max_rejected if args.max_rejected is None else args.max_rejected
@@ -205,14 +207,7 @@ def _gather(
     if not (listing := manifest_file(manifest.key)).is_file():
         manifest.write(listing)
     counts, device = gather_shards(parts, labels, manifest, key=recipe.key, max_rejected=share, about=about)
-    data = PhotographData(recipe.key, labels, folder, manifest.key, recipe.places.shapes)
-    lines = [
-        f"# {labels.name}: {counts.images} photographs, {counts.lines} line segments, {counts.junctions} junctions",
-        f"# {counts.rejected} photographs rejected; model {model}; photographs {folder} ({manifest.key[:16]})",
-        f"# full record: {labels.with_suffix('.lineage.json').name}",
-        command_line(),
-    ]
-    texts = {record: "\n".join(lines) + "\n", config: data.as_yaml()}
+    texts = notes(recipe, asdict(counts), command_line())
     outputs: dict[str, Path | bytes] = {path.name: text.encode() for path, text in texts.items()}
     outputs[labels.name] = labels
     if counts.rejected:
@@ -223,7 +218,6 @@ def _gather(
         labels, recipe, outputs=outputs, upstream=[model], device=device, counts=asdict(counts),
         seconds=None if labelling is None else labelling + time.monotonic() - began,
     )  # fmt: skip
-    # The data config last of all: the next training waits for it.
     for path, text in texts.items():
         write_text(path, text)
     for part in parts:

@@ -42,22 +42,21 @@ def _collect(args: argparse.Namespace) -> None:
     from hawp_core.workflow import inventory
     from hawp_core.workflow.planning import plan_run
 
-    needed: set[str] = set()
+    needed: set[tuple[str, str]] = set()
     sources, rounds = common.named_run(args)
     changes = [source for source in sources if isinstance(source, dict)]
     for file in sources[: len(sources) - len(changes)]:
         chain = plan_run(merged_settings([file, *changes]), rounds)
-        needed |= {recipe.key for recipe in chain.recipes}
-        needed |= {report_recipe(chain, number).key for number in range(len(chain.rounds))}
+        reports = [report_recipe(chain, number) for number in range(len(chain.rounds))]
+        needed |= {(recipe.name, recipe.key) for recipe in (*chain.recipes, *reports)}
     found = inventory.unneeded(needed)
-    total = 0
-    for key, paths in found.items():
+    sizes = inventory.freed(found)
+    for (_, key), paths in found.items():
         for path in paths:
-            total += inventory.size(path)
-            print(f"{key}  {inventory.size(path) / 1e6:10.1f} MB  {path}")
+            print(f"{key}  {sizes[path] / 1e6:10.1f} MB  {path}")
     for folder in inventory.remove(found) if args.delete else ():
         log.warning("%s stays: it holds files that are not the run's", folder)
-    log.info("%.1f MB %s", total / 1e6, "removed" if args.delete else "could be removed with --delete")
+    log.info("%.1f MB %s", sum(sizes.values()) / 1e6, "removed" if args.delete else "could be removed with --delete")
 
 
 def _show(args: argparse.Namespace) -> None:

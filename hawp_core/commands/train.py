@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +19,10 @@ from hawp_core.errors import UserError
 from hawp_core.model.shipped import SHIPPED, SHIPPED_NAME
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.extras import require
-from hawp_core.runtime.files import replacing, write_text
+from hawp_core.runtime.files import link, write_text
 from hawp_core.runtime.setting_types import Section, Settings
 from hawp_core.training import launch
-from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file, photograph_cache, trained_model
+from hawp_core.workflow.paths import AT_WORK, FINGERPRINT_CACHE, manifest_file, photograph_cache, trained_model
 from hawp_core.workflow.places import TrainPlaces
 from hawp_core.workflow.recipe import TrainRecipe
 from hawp_core.workflow.recipe_builders import Origin, train_recipe
@@ -192,6 +190,7 @@ def _train(
     from hawp_core.training.assembly import Work, make_trainer
     from hawp_core.training.place import TrainingPlace
     from hawp_core.workflow.record import record_file, write_record
+    from hawp_core.workflow.sharing import take_over
 
     compute = settings.compute
     computing = choose_compute(args, compute)
@@ -211,6 +210,11 @@ def _train(
         distributed.on_main(lambda: held.enter_context(lease(model.parent, stop=stop, say=log.info)))
         if distributed.on_main(model.is_file):
             log.info("%s is there: nothing to do", model)
+            return
+        # Another name may be training the same just now.
+        distributed.on_main(lambda: held.enter_context(lease(AT_WORK / recipe.key, stop=stop, say=log.info)))
+        if theirs := distributed.on_main(lambda: take_over(recipe)):
+            log.info("%s is the same as %s: linked, not trained again", model, theirs)
             return
         if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
             dataset, validation = _dataset(args, settings, data)
@@ -235,7 +239,7 @@ def _train(
                 )
             )  # fmt: skip
         if distributed.is_main():
-            _link(kept, model)
+            link(kept, model)
             place.state_file.unlink(missing_ok=True)
     log.info("%s", model)
 
@@ -263,12 +267,3 @@ def _dataset(
     if not share:
         return photographs, validation
     return with_shapes(photographs, ShapeSet(read_validation_shapes(args.datacfg, data).train), share), validation
-
-
-def _link(file: Path, name: Path) -> None:
-    """Give a file a second name; a copy where the file system knows no hard links."""
-    try:
-        os.link(file, name)
-    except OSError:
-        with replacing(name) as temporary:
-            shutil.copyfile(file, temporary)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,23 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def link(file: Path, name: Path) -> None:
+    """Give a file a second name, in place of what has that name; a copy where the file system knows no hard links.
+
+    Raises:
+        UserError: as `replacing`.
+    """
+    # Renamed onto another name of the same file, a name would stay where it is.
+    if name.exists() and name.samefile(file):
+        return
+    with replacing(name) as temporary:
+        temporary.unlink()
+        try:
+            os.link(file, temporary)
+        except OSError:
+            shutil.copyfile(file, temporary)
 
 
 def _umask() -> int:

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json
 from hawp_core.runtime.lease import worker
-from hawp_core.workflow.paths import DATA, MODELS, REPORTS
+from hawp_core.workflow.paths import AT_WORK, DATA, MODELS, REPORTS
 from hawp_core.workflow.recipe_file import KEY_LENGTH, RECIPES
 
 KEY = rf"[0-9a-f]{{{KEY_LENGTH}}}"
@@ -33,22 +34,24 @@ _WRITTEN = {
 }  # fmt: skip
 
 
-def artifacts() -> dict[str, list[Path]]:
-    """Address -> the files and folders that belong to it, below the working folder; folders after what is in them.
+def artifacts() -> dict[tuple[str, str], list[Path]]:
+    """Name and address -> the files and folders that belong to it, below the working folder; folders after what is in them.
 
     Only what a recipe or a lineage record vouches for, under a name that a step of a run gives; a user's own files that
     happen to look alike are not among them, and no link is followed.
     """
     known = _vouched_for()
-    found: dict[str, list[Path]] = {}
+    found: dict[tuple[str, str], list[Path]] = {}
     for root, pattern in _WRITTEN.items():
         for path in below(Path(root)):
             match = pattern.fullmatch("/".join(path.parts[2:]))
             key = match and next(value for value in match.groupdict().values() if value)
             if key in known:
-                found.setdefault(key, []).append(path)
+                found.setdefault((path.parts[1], key), []).append(path)
     for key, paths in known.items():
-        found.setdefault(key, []).extend(path for path in paths if path.parts[0] == str(RECIPES))
+        for path in paths:
+            if path.parts[0] == str(RECIPES):
+                found.setdefault((path.parts[1], key), []).append(path)
     return found
 
 
@@ -80,17 +83,29 @@ def _vouched_for() -> dict[str, list[Path]]:
     return found
 
 
-def size(path: Path) -> int:
-    """Bytes of a file; 0 for a folder, whose files are counted for themselves."""
-    return path.stat().st_size if path.is_file() else 0
+def freed(found: Mapping[tuple[str, str], Iterable[Path]]) -> dict[Path, int]:
+    """Path -> bytes that come free at it when all of `found` is deleted in this order: a file's at the last of its names, if no
+    other is left; none at a folder, whose files are counted for themselves."""
+    sizes, names = {}, Counter[tuple[int, int]]()
+    for path in (path for paths in found.values() for path in paths):
+        about = path.stat()
+        file = (about.st_dev, about.st_ino)
+        names[file] += 1
+        sizes[path] = about.st_size if path.is_file() and names[file] == about.st_nlink else 0
+    return sizes
 
 
-def unneeded(needed: set[str]) -> dict[str, list[Path]]:
-    """What of `artifacts` belongs to no address in `needed`."""
-    return {key: paths for key, paths in artifacts().items() if key not in needed}
+def unneeded(needed: set[tuple[str, str]]) -> dict[tuple[str, str], list[Path]]:
+    """What of `artifacts` belongs to no name and address in `needed`; who trains an address now goes by that alone."""
+    keys = {key for _, key in needed}
+    return {
+        (name, key): paths
+        for (name, key), paths in artifacts().items()
+        if (name, key) not in needed and not (name == AT_WORK.name and key in keys)
+    }
 
 
-def remove(found: dict[str, list[Path]]) -> list[Path]:
+def remove(found: Mapping[tuple[str, str], Iterable[Path]]) -> list[Path]:
     """Delete what `unneeded` found, all of it or, where somebody works on some of it, nothing.
 
     Returns: folders that stay, because they hold files that this tool did not write.

@@ -23,6 +23,8 @@ from hawp_core.workflow.sharding import shard_name
 
 MODELS, DATA, REPORTS, LOGS = Path("exp-ssl"), Path("data-ssl"), Path("reports"), Path("logs")
 
+# Who trains an address, whatever the name: no name of a run begins with a dot.
+AT_WORK = MODELS / ".at-work"
 # The resized photographs that trainings read.
 CACHE = DATA / "cache"
 # What is known of the photographs' fingerprints from the last time.

@@ -146,13 +146,33 @@ def write_record(
         "packages": _versions(),
         "commit": _commit(),
         "counts": {name: value if _finite(value) else None for name, value in counts.items()},
-        "outputs": {
-            name: hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256(content)
-            for name, content in outputs.items()
-        },
+        "outputs": _digests(outputs),
     }
+    return _write(artifact, record)
+
+
+def repeat_record(known: Path, artifact: Path, recipe: Recipe, outputs: Mapping[str, Path | bytes]) -> Path:
+    """Write the lineage of `artifact`, which is the same as `known` under another name: made then, by whom its record says.
+
+    Args:
+        outputs: those that differ, as for `write_record`.
+    """
+    record, digests = read_json(record_file(known)), read_record(record_file(known)).outputs
+    record.pop("seal", None)
+    record |= {"name": recipe.name, "same_as": str(known), "outputs": digests | _digests(outputs)}
+    return _write(artifact, record)
+
+
+def _write(artifact: Path, record: dict[str, object]) -> Path:
     write_json(record_file(artifact), record | {"seal": digest(record)})
     return record_file(artifact)
+
+
+def _digests(outputs: Mapping[str, Path | bytes]) -> dict[str, str]:
+    return {
+        name: hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256(content)
+        for name, content in outputs.items()
+    }
 
 
 def _finite(value: object) -> bool:

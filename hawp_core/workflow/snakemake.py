@@ -43,6 +43,7 @@ from hawp_core.workflow.recipe import (
 )
 from hawp_core.workflow.recipe_file import recipe_file
 from hawp_core.workflow.settings import complete
+from hawp_core.workflow.sharing import take_over_idle
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -124,9 +125,10 @@ class Run:
     @in_a_sentence
     def _prepare(self, executor: driver.ExecutorPlugin, executor_settings: object) -> None:
         """Before a run: clear what killed drivers left. Instead of one: say what it would cost."""
-        if executor.common_settings.dryrun_exec and self.chain:
-            asked = max(self._named, default=self.settings.rounds)
-            planned = Chain(self.chain.shapes, self.chain.rounds[: asked + 1])
+        asked = max(self._named, default=self.settings.rounds)
+        planned = self.chain and Chain(self.chain.shapes, self.chain.rounds[: asked + 1])
+        if executor.common_settings.dryrun_exec and planned:
+            _take_over(planned)
             print(describe(estimate(self.settings, planned), read_rates()), file=sys.stderr)
             return
         if self.settings.train.synthetic.start == "shipped":
@@ -138,6 +140,8 @@ class Run:
         cleared = driver.claim(Path(".snakemake"), getattr(executor_settings, "jobname_prefix", None))
         if cleared:
             print(f"hawp-rounds: the last run was killed ({'; '.join(cleared)}); carrying on", file=sys.stderr)
+        if planned:
+            _take_over(planned)
 
     @in_a_sentence
     def targets(self, rounds: int | str | None, pages: Iterable[str]) -> list[str]:
@@ -154,6 +158,13 @@ class Run:
 
 
 read_once = functools.cache(read_recipe)
+
+
+def _take_over(chain: Chain) -> None:
+    """Link what other names hold of a chain, so that no job is planned for it."""
+    for recipe in chain.recipes:
+        if theirs := take_over_idle(recipe):
+            print(f"hawp-rounds: {artifact(recipe)} is the same as {theirs}: linked, not made again", file=sys.stderr)
 
 
 @in_a_sentence

@@ -54,6 +54,21 @@ def test_rounds_as_a_setting_means_the_same(finished):
 
 
 @pytest.mark.slow
+def test_a_run_of_another_name_on_other_photographs_does_not_train_round_0_again(finished, photographs, tmp_path):
+    shutil.copytree(photographs / "sub", tmp_path / "others")
+    run = snakemake(
+        finished, "-n", "rounds=0", "--config", "name=other", f"photographs={{folder: {tmp_path / 'others'}}}"
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    jobs = dict(re.findall(r"^([a-z_]+) +(\d+)$", run.stdout, re.MULTILINE))
+    assert {name: jobs.get(name) for name in ("synthesize", "train", "export_shard", "evaluate")} == {
+        "synthesize": None, "train": None, "export_shard": "1", "evaluate": "1",
+    }  # fmt: skip
+    [model], [other] = (list(finished.glob(f"exp-ssl/{name}-round0/*/model-*.pth")) for name in ("tiny", "other"))
+    assert other.samefile(model)
+
+
+@pytest.mark.slow
 def test_other_shards_and_batches_give_the_same_labels(finished, tmp_path, photographs):
     folder = checkout(tmp_path / "again")
     shutil.copytree(photographs, tmp_path / "moved")

@@ -223,6 +223,20 @@ def test_the_second_call_has_nothing_to_do(calm: Run):
     assert "the last run was killed" not in calm.said
 
 
+@pytest.mark.slow
+def test_a_run_of_another_name_on_other_photographs_does_not_train_round_0_again(calm: Run, photographs, tmp_path):
+    before = {rule: len(calm.logs(rule)) for rule in ("synthesize_shard", "synthesize", "train", "export_shard")}
+    configure(calm.folder, photographs / "sub", shapes=SHAPES, name="other").rename(
+        calm.folder / "config" / "hawpv3.yaml"
+    )
+    calm.command[-1] = "rounds=0"
+    calm.finish()
+    after = {rule: len(calm.logs(rule)) - count for rule, count in before.items()}
+    assert after == {"synthesize_shard": 0, "synthesize": 0, "train": 0, "export_shard": 1}
+    [model] = calm.folder.glob("exp-ssl/other-round0/*/model-*.pth")
+    assert any(model.samefile(each) for each in calm.folder.glob("exp-ssl/tiny-round0/*/model-*.pth"))
+
+
 @pytest.fixture(scope="module")
 def rough(cluster: Cluster, calm: Run, many: Path, tmp_path_factory) -> Iterator[Run]:
     """A run that everything happens to: each of the tests below takes it as it is and lets it go on.

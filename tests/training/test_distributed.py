@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pickle
+import shutil
 import signal
 import socket
 import subprocess
@@ -166,6 +167,8 @@ def test_two_are_killed_and_one_carries_on(shapes, capsys, monkeypatch, whom, nu
     assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 4]
     assert rows[-1].step == 16
     assert list(folder.glob("model-00004.pth"))
+    # Or the next one would find it, and be done.
+    shutil.rmtree(folder)
 
 
 def cause(folder: Path, code: int, said: str, *errors: Exception, nodes: int = 1) -> Exception:
