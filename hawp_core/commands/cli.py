@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "predict",
     "report": "report",
     "plan": "plan",
+    "doctor": "doctor",
     "status": "status",
     "lineage": "lineage",
     "verify": "verify",

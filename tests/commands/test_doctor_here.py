@@ -1,0 +1,55 @@
+"""`hawp doctor` says what would fail on this machine, one sentence a fault."""
+
+import pytest
+import torch
+import yaml
+
+from hawp_core.commands import cli
+from hawp_core.workflow.slurm_check import minutes
+from hawp_core.workflow.slurm_profile import Profile
+
+
+def test_a_machine_that_fits_is_a_table(workplace, photographs, capsys):
+    assert cli.main(["doctor", "--config", "config/config.yaml", f"photographs={{folder: {photographs}}}"]) == 0
+    rows = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert rows == ["libraries", "working folder", "free space", "photographs", "GPUs"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_every_fault_is_a_sentence_with_its_remedy(workplace, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(
+            ["doctor", "--config", "config/config.yaml", "photographs={folder: nowhere}", "compute={device: cuda}"]
+        )
+    assert ended.value.code == 1
+    missing, gpu = capsys.readouterr().out.splitlines()
+    assert missing.startswith("photographs.folder is nowhere") and "correct it" in missing
+    assert "PyTorch sees no GPU here: use auto or cpu" in gpu
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("nothing", "no profile nothing here"), ("local", "submits nothing to Slurm")]
+)
+def test_a_profile_that_is_none_of_slurm_is_one_sentence(workplace, capsys, words, said):
+    (workplace / "profiles" / "local").mkdir(parents=True)
+    (workplace / "profiles" / "local" / "config.yaml").write_text("cores: all\n")
+    assert cli.main(["doctor", "--profile", words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_profile_is_read_as_snakemake_reads_it(workplace):
+    (workplace / "slurm").mkdir()
+    forms = [
+        {"default-resources": {"slurm_partition": "gpu"}, "set-resources": {"train": {"gpu_model": "a100"}}},
+        {"default-resources": ["slurm_partition=gpu"], "set-resources": ["train:gpu_model=a100"]},
+    ]
+    for form in forms:
+        (workplace / "slurm" / "config.yaml").write_text(yaml.safe_dump({"executor": "slurm", **form}))
+        profile = Profile.read("slurm")
+        assert profile.text("slurm_partition", "train") == "gpu"
+        assert profile.text("gpu_model", "train") == "a100" and profile.text("gpu_model") is None
+
+
+@pytest.mark.parametrize(("text", "expected"), [("01:00:00", 60), ("2-00:30:00", 2910), ("UNLIMITED", None)])
+def test_slurms_time_limits_are_minutes(text, expected):
+    assert minutes(text) == expected
