@@ -16,13 +16,13 @@ import numpy as np
 
 from hawp_core.geometry.wireframe import Wireframe
 
-# Share of a tile's side that the next one sees too.
-OVERLAP = 1 / 8
+OVERLAP = 1 / 8  # of a tile's side, that the next one sees too
 # Pixels. An end this near to a border between tiles was made by it.
 _AT_BORDER = 8.0
 # Two junctions of different tiles this near are one.
 _SAME_JUNCTION = 3.0
-# Two pieces are of one line if they are nowhere farther apart than this, along a common stretch of at least that.
+# Two pieces are of one line if they are nowhere farther apart than this, along a common stretch of at least that; and
+# what is joined is nowhere farther from straight.
 _ASIDE, _COMMON = 3.0, 10.0
 # A line is the same as another tile's if neither of its ends lies farther beyond the other than this.
 _BEYOND = 8.0
@@ -128,12 +128,8 @@ def merge(tiles: Sequence[Tile], found: Sequence[Wireframe], width: int, height:
 
 
 def _overlap(a: Tile, b: Tile) -> bool:
-    return (
-        a.left < b.left + b.width
-        and b.left < a.left + a.width
-        and a.top < b.top + b.height
-        and b.top < a.top + a.height
-    )
+    across = a.left < b.left + b.width and b.left < a.left + a.width
+    return across and a.top < b.top + b.height and b.top < a.top + a.height
 
 
 def _depth(tile: Tile, points: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -181,8 +177,8 @@ def _followed(parts: list[_Part], junctions: np.ndarray, stands_for: np.ndarray)
     best: dict[tuple[int, int], _Run] = {}
     steps: dict[_Place, _Place | None] = {}
 
-    def lead(place: _Place, pieces: set[tuple[int, int]]) -> int:
-        """The junction to which a line leads at one of its ends; the pieces on the way are added to `pieces`."""
+    def lead(place: _Place, other: np.ndarray, pieces: set[tuple[int, int]]) -> int:
+        """The junction to which a line leads at one end, straight from its `other` (2,); adds the pieces on the way."""
         passed = {place[:2]}
         while parts[place[0]].cut[place[1:]]:
             if place not in steps:
@@ -190,23 +186,33 @@ def _followed(parts: list[_Part], junctions: np.ndarray, stands_for: np.ndarray)
             step = steps[place]
             if step is None or step[:2] in passed:
                 break
+            along = np.concatenate([parts[j].lines[k] for j, k in pieces | passed | {step[:2]}])
+            if _bend(other, parts[step[0]].lines[step[1:]], along) > _ASIDE:
+                break
             place = step
             passed.add(place[:2])
         pieces |= passed
-        return int(parts[place[0]].edges[place[1:]])
+        return int(stands_for[parts[place[0]].edges[place[1:]]])
 
     for i, part in enumerate(parts):
         for row in range(len(part.lines)):
             pieces = {(i, row)}
-            ends = [int(stands_for[lead((i, row, side), pieces)]) for side in (0, 1)]
-            edge = (min(ends), max(ends))
-            if edge[0] == edge[1]:
+            one = lead((i, row, 0), part.lines[row, 1], pieces)
+            two = lead((i, row, 1), junctions[one], pieces)
+            if one == two:
                 continue
+            edge = (min(one, two), max(one, two))
             run = _Run(edge, frozenset(pieces), _score(parts, pieces))
             known = best.get(edge)
             if known is None or (len(run.pieces), run.score) > (len(known.pieces), known.score):
                 best[edge] = run
     return list(best.values())
+
+
+def _bend(start: np.ndarray, end: np.ndarray, points: np.ndarray) -> float:
+    """The largest distance of points (N, 2) from the straight line through two others."""
+    way = (end - start) / max(math.dist(start, end), 1e-9)
+    return float(np.abs((points - start) @ np.array([-way[1], way[0]])).max())
 
 
 def _score(parts: list[_Part], pieces: set[tuple[int, int]]) -> float:
