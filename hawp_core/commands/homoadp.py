@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
     if args.modelcfg:
         _check_model(args.modelcfg, network, model)
     folder = args.images or settings.photographs.folder
-    manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
+    manifest = Manifest.read(args.manifest, folder) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
     shard, of = args.shard or (0, args.gather or 1)
     listing = args.manifest or manifest_file(manifest.key)
     at = PhotographPlaces(folder, listing, len(manifest.entries), of)

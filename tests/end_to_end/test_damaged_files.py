@@ -388,7 +388,8 @@ def _written(kind: Kind, tree: object, seal: bool) -> bytes:
     if kind.form == "checked lines":
         lines = [f"{zlib.crc32(line.encode()):08x} {line}" for line in lines]
     elif kind.form == "manifest" and seal and isinstance(tree, list) and tree and isinstance(tree[0], dict):
-        lines[0] = json.dumps(tree[0] | {"sum": hashlib.sha256("\n".join(lines[1:]).encode()).hexdigest()})
+        rest = json.dumps({name: value for name, value in tree[0].items() if name != "sum"}, sort_keys=True)
+        lines[0] = json.dumps(tree[0] | {"sum": hashlib.sha256("\n".join([rest, *lines[1:]]).encode()).hexdigest()})
     return "".join(f"{line}\n" for line in lines).encode()
 
 

@@ -178,6 +178,16 @@ def test_a_photograph_that_changes_during_the_run_stops_it(hawp, model, folder):
     assert "Traceback" not in printed
 
 
+def test_photographs_that_were_moved_are_labelled_where_they_lie_now(hawp, model, folder):
+    from hawp_core.data.photographs.manifest import fingerprint
+
+    fingerprint(str(folder)).write("list.jsonl")
+    moved = folder.rename("moved")
+    code, printed = run(hawp, model, moved, "--manifest", "list.jsonl")
+    assert code == 0, printed
+    assert len(labels()) == 6
+
+
 def test_a_finished_shard_that_was_deleted_comes_back_from_its_journal(hawp, model, folder, monkeypatch):
     run(hawp, model, folder, "--shard", "0/1")
     shard = next(Path("data-ssl").rglob("00000-of-00001.h5"))

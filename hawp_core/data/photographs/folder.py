@@ -107,9 +107,10 @@ def survey(folder: Path | str) -> tuple[list[PhotographFile], list[Rejected]]:
 
 def _bundled_files(root: Path) -> Iterator[tuple[str, str]]:
     for name in BUNDLED:
-        if not (root / name).is_file():
+        path = inside(root, name)
+        if not path.is_file():
             raise UserError(f"{root} lacks {name}: install scikit-image 0.25 or newer, or give your own folder.")
-        yield name, str(root / name)
+        yield name, str(path)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, str]]:
@@ -120,14 +121,15 @@ def _walk(root: Path) -> Iterator[tuple[str, str]]:
     while linked:
         waiting = [heapq.heappop(linked)]
         while waiting:
-            inside = waiting.pop()
-            real = os.path.realpath(root / inside)
-            above = inside and os.path.commonpath([real, real_root]) == real
+            part = waiting.pop()
+            folder = inside(root, part) if part else root
+            real = os.path.realpath(folder)
+            above = part and os.path.commonpath([real, real_root]) == real
             if above or real in entered:
                 continue
             entered.add(real)
-            for item in _listed(root / inside):
-                name = f"{inside}/{item.name}" if inside else item.name
+            for item in _listed(folder):
+                name = f"{part}/{item.name}" if part else item.name
                 if item.name.startswith("."):
                     continue
                 if item.is_dir(follow_symlinks=False):

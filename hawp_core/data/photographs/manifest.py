@@ -22,7 +22,9 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.files import replacing, sha256
 from hawp_core.runtime.text import first_line, shown
 
-MANIFEST_FORMAT = "hawp-rounds photographs 1"
+MANIFEST_FORMAT = "hawp-rounds photographs 2"
+EARLIER_FORMAT = "hawp-rounds photographs 1"  # its sum knows the lines below the header only
+KEY_BEGINNING = b"hawp-rounds photographs 1"  # of what a key is the digest of: it stays, whatever becomes of the file
 HASH_THREADS = 8  # reading waits for the disk and hashing releases the interpreter lock
 HASH_BATCH = 256  # files handed to the threads at a time
 SAVE_SECONDS = 60  # the most hashing that a killed run loses
@@ -56,7 +58,7 @@ class Manifest:
     @cached_property
     def key(self) -> str:
         """SHA-256, hexadecimal, of the names and contents; times and the folder's own place do not count."""
-        digest = hashlib.sha256(MANIFEST_FORMAT.encode())
+        digest = hashlib.sha256(KEY_BEGINNING)
         for entry in sorted(self.entries):
             digest.update(json.dumps([entry.name, entry.sha256]).encode("ascii") + b"\n")
         return digest.hexdigest()
@@ -73,15 +75,19 @@ class Manifest:
             "folder": self.folder,
             "key": self.key,
             "photographs": len(self.entries),
-            "columns": ListedPhotograph._fields,
-            "sum": _sum_of(lines),
+            "columns": list(ListedPhotograph._fields),
         }
+        header["sum"] = _sum_of(header, lines)
         with replacing(path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in [json.dumps(header), *lines]), encoding="ascii")
 
     @classmethod
-    def read(cls, path: Path | str) -> "Manifest":
+    def read(cls, path: Path | str, folder: str | None = None) -> "Manifest":
         """Read what `write` wrote.
+
+        Args:
+            folder: where the photographs lie now; None for where they lay when the list was made. A list knows them by
+                their contents, so that it stays when they are moved.
 
         Raises:
             UserError: missing, cut short, altered, of another kind, or of another version.
@@ -89,15 +95,16 @@ class Manifest:
         try:
             first, _, body = Path(path).read_text(encoding="ascii").partition("\n")
             header, lines = json.loads(first), body.splitlines()
-            if header["format"] != MANIFEST_FORMAT:
+            if header["format"] not in (MANIFEST_FORMAT, EARLIER_FORMAT):
                 raise ValueError(f"its format is {header['format']!r}, and this version reads {MANIFEST_FORMAT!r}")
-            if _sum_of(lines) != header["sum"]:
-                raise ValueError("its lines changed since they were written")
+            if _sum_of(header, lines) != header["sum"]:
+                raise ValueError("it changed since it was written")
             rows = json.loads(f"[{','.join(lines)}]")
             count = header["photographs"]
-            manifest = cls(
-                header["folder"], [ListedPhotograph(*r) for r in rows[:count]], [Rejected(*r) for r in rows[count:]]
-            )
+            entries, rejected = [ListedPhotograph(*r) for r in rows[:count]], [Rejected(*r) for r in rows[count:]]
+            if not _well_formed(header["folder"], entries, rejected):
+                raise ValueError("a value of it has another type")
+            manifest = cls(header["folder"] if folder is None else folder, entries, rejected)
             if manifest.key != header["key"]:
                 raise ValueError("its key does not fit its entries")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -108,8 +115,20 @@ class Manifest:
         return manifest
 
 
-def _sum_of(lines: list[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode("ascii")).hexdigest()
+def _sum_of(header: dict, lines: list[str]) -> str:
+    """SHA-256 of the other fields of the header, and of the lines."""
+    rest = json.dumps({name: value for name, value in header.items() if name != "sum"}, sort_keys=True)
+    covered = lines if header["format"] == EARLIER_FORMAT else [rest, *lines]
+    return hashlib.sha256("\n".join(covered).encode("ascii")).hexdigest()
+
+
+def _well_formed(folder: object, entries: list[ListedPhotograph], rejected: list[Rejected]) -> bool:
+    """Whether everything has its type: a sum tells damage, and not who wrote the list."""
+    return (
+        isinstance(folder, str)
+        and all(type(e.name) is type(e.sha256) is str and type(e.size) is type(e.mtime_ns) is int for e in entries)
+        and all(type(r.name) is type(r.reason) is str for r in rejected)
+    )
 
 
 def fingerprint(folder: Path | str, cache: Path | None = None) -> Manifest:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from hawp_core.data.photographs.folder import examine, survey
+from hawp_core.data.photographs.folder import examine, resolve, survey
 from hawp_core.errors import UserError
 from hawp_core.runtime.names import inside
 from hawp_core.runtime.text import shown
@@ -71,7 +71,7 @@ def _meant(pattern: str, rejected: list[str]) -> list[tuple[Path, Path]]:
     if path.is_dir():
         photographs, unusable = survey(path)
         rejected += [f"{shown(path)}/{each.name}: {each.reason}" for each in unusable]
-        return [(path / photograph.name, Path(photograph.name)) for photograph in photographs]
+        return [(resolve(path, photograph.name), Path(photograph.name)) for photograph in photographs]
     matches = [path] if os.path.lexists(path) else [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
     if not matches:
         raise UserError(

@@ -1,5 +1,6 @@
 """Which photographs there are, what they contain, and how one is read; every file here is made by the test."""
 
+import hashlib
 import io
 import json
 import os
@@ -321,12 +322,15 @@ def test_damaged_manifests_are_refused_with_one_sentence(tmp_path):
         "flipped": good[:-30] + bytes([good[-30] ^ 1]) + good[-29:],
         "other time": good.replace(str(LONG_AGO_NS).encode(), str(LONG_AGO_NS + 1).encode()),
         "other key": good.replace(json.loads(header)["key"].encode(), b"0" * 64),
+        "other folder": good.replace(b"/photos", b"/others"),
+        "an earlier format": good.replace(b"photographs 2", b"photographs 1"),
         "binary": bytes(range(256)),
         "nested": b"[" * 100_000,
         "not an object": b"[1]\n",
         "other version": json.dumps(other).encode() + b"\n" + b"\n".join(rows),
     }
     for name, content in cases.items():
+        assert content != good
         path.write_bytes(content)
         with pytest.raises(UserError, match="is no readable list of photographs") as caught:
             Manifest.read(path)
@@ -334,6 +338,25 @@ def test_damaged_manifests_are_refused_with_one_sentence(tmp_path):
     assert "photographs 99" in str(caught.value)
     with pytest.raises(UserError, match="No such file"):
         Manifest.read(tmp_path / "none")
+
+
+def test_a_list_of_the_earlier_format_is_read(tmp_path):
+    path = tmp_path / "m.jsonl"
+    manifest = fingerprint(make_folder(tmp_path / "photos", "a.png", "b.png"))
+    manifest.write(path)
+    header, *rows = path.read_text().splitlines()
+    earlier = json.loads(header) | {
+        "format": "hawp-rounds photographs 1", "sum": hashlib.sha256("\n".join(rows).encode()).hexdigest(),
+    }  # fmt: skip
+    path.write_text("\n".join([json.dumps(earlier), *rows]) + "\n")
+    assert Manifest.read(path) == manifest
+
+
+@pytest.mark.parametrize("row", [["a.png", 5, 1, 1], [5, "0", 1, 1], ["a.png", "0", "1", 1], ["a.png", "0", True, 1]])
+def test_a_list_whose_values_have_other_types_is_refused(tmp_path, row):
+    Manifest("photos", [ListedPhotograph(*row)]).write(tmp_path / "m.jsonl")
+    with pytest.raises(UserError, match="another type"):
+        Manifest.read(tmp_path / "m.jsonl")
 
 
 def test_check_unchanged_notices_other_content_only(tmp_path):
