@@ -6,6 +6,8 @@ LOCK := envs/requirements.lock
 BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where it is set, as in many containers, each process of a run compiles its libraries anew: half of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run test test-numeric test-slurm test-faults test-slurm-faults lint fix bench lock audit clean
 
@@ -31,7 +33,7 @@ run: $(READY)  ## Run the whole recipe on the small default (minutes on a laptop
 	@echo && hawp report --table && echo 'report:           report.html (open it in a browser)'
 
 test: $(READY)  ## Run the tests
-	pytest -m "not slurm" -n auto --dist loadfile
+	pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
 
 # Each library chooses its kernels by the processor, so each is told of a smaller one.
 test-numeric: $(READY)  ## Run the tests of numbers as an old processor would round them (2 min)
@@ -43,7 +45,7 @@ test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian
 	pytest -m "slurm and not slow" tests/slurm
 
 test-faults: $(READY)  ## Kill the run on one machine twenty times instead of six
-	HAWP_TEST_KILLS=20 pytest tests/end_to_end/test_faults.py
+	HAWP_TEST_KILLS=20 pytest tests/end_to_end/test_workflow.py -k kills
 
 test-slurm-faults: $(READY)  ## Disturb a run on a real Slurm in every way: preemption, lost nodes, killed drivers (15 min)
 	bash tests/slurm/install.sh

@@ -1,6 +1,8 @@
 """What the tests share: one thread, or OMP_NUM_THREADS, photographs, and the command line run in a folder of its own."""
 
+import contextlib
 import os
+import shutil
 import tempfile
 
 from places import ROOT, TINY
@@ -31,6 +33,12 @@ os.environ.setdefault(
 THREADS = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(THREADS)
 cv2.setNumThreads(THREADS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: `make test` deals out whole files, and none shall begin when the others have ended."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +107,33 @@ def model(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.pth"
     save_checkpoint(path, network, epoch=1, recipe={})
     return path
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory) -> Path:
+    """A working folder with the tiny run's shapes, drawn by the command."""
+    place = tmp_path_factory.mktemp("drawn")
+    with contextlib.chdir(place):
+        assert cli.main(["synthesize", "--config", str(TINY)]) == 0
+    return place
+
+
+@pytest.fixture
+def shapes(workplace, drawn) -> Path:
+    """The tiny run's shapes, copied into the working folder: their data config."""
+    shutil.copytree(drawn, workplace, dirs_exist_ok=True)
+    return next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, drawn) -> Path:
+    """The folder of a training of the tiny run, from its shapes to its end: exp-ssl/whole/KEY in a working folder."""
+    place = tmp_path_factory.mktemp("trained")
+    shutil.copytree(drawn, place, dirs_exist_ok=True)
+    with contextlib.chdir(place):
+        config = next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
+        assert cli.main(["train", "--datacfg", str(config), "--modelcfg", str(TINY), "--name", "whole"]) == 0
+    return next((place / "exp-ssl" / "whole").iterdir())
 
 
 @pytest.fixture

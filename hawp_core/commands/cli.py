@@ -40,8 +40,11 @@ COMMANDS = {
 
 # Exit codes: a user's mistake as argparse has it; stopped by a signal, with the work saved (EX_TEMPFAIL: try again).
 MISTAKE, STOPPED, DEFECT = 2, 75, 70
-# What a full, read-only or forbidden disk answers: the user's to mend, wherever it is met.
-MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
+# What a full, read-only or forbidden disk answers, or one with a folder in a file's place: the user's to mend, wherever it is met.
+MACHINE_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+}  # fmt: skip
 
 
 def build_parser() -> argparse.ArgumentParser:

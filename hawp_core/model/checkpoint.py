@@ -173,10 +173,8 @@ def _read(path: Path | str) -> dict[str, object]:
     if not path.is_file():
         raise UserError(f"{path} does not exist: give an existing checkpoint file.")
     try:
-        # PyTorch skips the check sums that it wrote into its archives; a flipped bit would pass as a weight.
-        damaged = zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip()
-        if damaged:
-            raise zipfile.BadZipFile(damaged)
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}): give a readable file.") from error
@@ -188,6 +186,16 @@ def _read(path: Path | str) -> dict[str, object]:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not a checkpoint: give a file of network weights.")
     return content
+
+
+def _check_archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        # PyTorch packs nothing; what is packed may be a thousand times as large in memory.
+        if sum(record.file_size for record in archive.infolist()) > path.stat().st_size:
+            raise zipfile.BadZipFile("its records are larger than itself")
+        # PyTorch skips the check sums that it wrote; a flipped bit would pass as a weight.
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(damaged)
 
 
 def _network(path: Path | str, architecture: Architecture, state: dict[str, object]) -> WireframeNetwork:

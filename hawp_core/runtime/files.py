@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,20 +119,30 @@ def parse_json(text: str | bytes) -> object:
 
 
 def read_limited(path: Path | str, most: int) -> str:
-    """The text of a file of at most `most` bytes; a device that never ends is left alone as well.
+    """The text of a file of at most `most` bytes; a device that never ends is left alone as well, and a pipe without a writer.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: larger, or not UTF-8.
+        ValueError: larger, or not UTF-8; a pipe into which nobody writes.
     """
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=_at_once) as stream:
             content = stream.read(most + 1)
+            silent = not content and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except ValueError as error:  # a zero byte, or a character that has no bytes
         raise ValueError(f"its name is none: {error}") from error
+    if silent:
+        raise ValueError("it is a pipe, and nobody writes into it")
     if len(content) > most:
         raise ValueError(f"it is larger than {most // 2**20} MB")
     return content.decode("utf-8")
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for a writer of a named pipe; what has a writer is read to its end."""
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(handle, True)
+    return handle
 
 
 def _no_number(word: str) -> None:

@@ -1,5 +1,6 @@
 """A user's mistake gets one clear sentence with the file, the value and the remedy, exit code 2, and nothing is lost."""
 
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -17,16 +18,14 @@ from hawp_core.workflow.recipe import ReportRecipe
 
 
 @pytest.fixture
-def place(workplace, photographs, tiny, hawp) -> Path:
+def place(workplace, photographs, tiny, shapes) -> Path:
     """A working folder with photographs, a model, drawn shapes and labels, all of it sound."""
     shutil.copytree(photographs, "photos")
     (workplace / "empty").mkdir()
     save_checkpoint(
         "model.pth", WireframeNetwork(Architecture.from_dict(asdict(tiny.model))), epoch=1, recipe={"name": "m"}
     )
-    code, printed = hawp("synthesize", "--config", TINY)
-    assert code == 0, printed
-    shutil.copy(next(Path("data-ssl/synthetic-shapes").glob("*.yaml")), "shapes.yaml")
+    shutil.copy(shapes, "shapes.yaml")
     return workplace
 
 
@@ -56,6 +55,11 @@ class Payload:
 def malicious() -> str:
     torch.save({"format": Payload()}, "evil.pth")
     return "evil.pth"
+
+
+def pipe() -> str:
+    os.mkfifo("pipe")
+    return "pipe"
 
 
 def config(**sections) -> str:
@@ -172,6 +176,9 @@ CASES = {
     "a shard beyond the last": (lambda: label("--shard", "4/4"), ["'4/4'", "I below N"]),
     "no number": (lambda: train("--epochs", "many"), ["'many'", "positive whole number"]),
     "an unknown address": (lambda: ["lineage", "--why", "abc", "def"], ["'abc'"]),
+    "a folder as log": (lambda: label("--log", "photos"), ["photos", "Is a directory"]),
+    "a pipe as data config": (lambda: [*train(), "--datacfg", pipe()], ["pipe", "nobody writes into it"]),
+    "a pipe as list of photographs": (lambda: label("--manifest", pipe()), ["pipe", "no regular file"]),
     "not rounds": (lambda: ["lineage", "round=3"], ["'round=3'", "rounds=3"]),
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from places import ROOT, TINY
+from places import TINY
 
 from hawp_core.data.label_file import LabelFile
 from hawp_core.model.architecture import Architecture
@@ -19,8 +19,8 @@ ROOM = 6_000_000  # bytes of the small disk
 
 
 @pytest.fixture
-def small_disk(tmp_path, monkeypatch):
-    """The working folder, on a file system of a few megabytes."""
+def small_disk(tmp_path, monkeypatch, drawn):
+    """The working folder, on a file system of a few megabytes, with shapes in it."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -29,7 +29,7 @@ def small_disk(tmp_path, monkeypatch):
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     monkeypatch.chdir(disk)
-    (disk / "config").symlink_to(ROOT / "config")
+    shutil.copytree(drawn, disk, dirs_exist_ok=True)
     yield disk
     monkeypatch.undo()
     subprocess.run(["umount", str(disk)], check=True)
@@ -44,8 +44,7 @@ def fill(disk: Path, leave: int) -> Path:
     return filler
 
 
-@pytest.mark.parametrize("leave", [0, 4096, 20_000])
-def test_an_export_on_a_full_disk(hawp, small_disk, photographs, tiny, leave):
+def test_an_export_on_a_full_disk(hawp, small_disk, photographs, tiny):
     torch.manual_seed(0)
     network = WireframeNetwork(Architecture.from_dict(asdict(tiny.model)))
     save_checkpoint("model.pth", network, epoch=1, recipe={"name": "a"})
@@ -53,32 +52,30 @@ def test_an_export_on_a_full_disk(hawp, small_disk, photographs, tiny, leave):
     assert hawp(*words)[0] == 0
     expected = LabelFile(next(Path("data-ssl/a").glob("*.h5")))
     expected = [expected[name].lines.tobytes() for name in expected.names]
-    shutil.rmtree("data-ssl")
-    filler = fill(small_disk, leave)
-    code, printed = hawp(*words)
-    assert code == 2, printed
-    assert "No space left on device" in printed
-    assert "Traceback" not in printed
-    assert not list(Path().rglob("*.part"))
-    assert not list(Path("data-ssl").rglob("*-model-*.h5"))
-    filler.unlink()
-    code, printed = hawp(*words)
-    assert code == 0, printed
-    found = LabelFile(next(Path("data-ssl/a").glob("*.h5")))
-    assert [found[name].lines.tobytes() for name in found.names] == expected
+    for leave in (0, 4096, 20_000):
+        shutil.rmtree("data-ssl")
+        filler = fill(small_disk, leave)
+        code, printed = hawp(*words)
+        assert code == 2, printed
+        assert "No space left on device" in printed
+        assert "Traceback" not in printed
+        assert not list(Path().rglob("*.part"))
+        assert not list(Path("data-ssl").rglob("*-model-*.h5"))
+        filler.unlink()
+        code, printed = hawp(*words)
+        assert code == 0, printed
+        found = LabelFile(next(Path("data-ssl/a").glob("*.h5")))
+        assert [found[name].lines.tobytes() for name in found.names] == expected
 
 
 # Often saved, the state finds no room; rarely saved, a row of metrics does not.
 @pytest.mark.parametrize(
     ("minutes", "leave"), [("0.0001", 0), ("0.0001", 100_000), ("0.0001", 400_000), ("5", 6_000), ("5", 24_000)]
 )
-def test_a_training_on_a_full_disk(hawp, small_disk, minutes, leave):
-    assert hawp("synthesize", "--config", TINY)[0] == 0
+def test_a_training_on_a_full_disk(hawp, small_disk, trained, minutes, leave):
     shapes = next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
     words = ["train", "--datacfg", shapes, "--modelcfg", TINY, "--name", "a", "--save-minutes", minutes]
-    assert hawp(*words)[0] == 0
-    expected = load_checkpoint(next(Path("exp-ssl/a").rglob("model-*.pth")))[0].state_dict()
-    shutil.rmtree("exp-ssl")
+    expected = load_checkpoint(next(trained.glob("model-*.pth")))[0].state_dict()
     filler = fill(small_disk, leave)
     code, printed = hawp(*words)
     assert code == 2, printed

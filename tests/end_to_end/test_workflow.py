@@ -1,20 +1,34 @@
-"""The whole workflow, as a user runs it: rounds, nothing to do twice, and labels that no division of the work changes."""
+"""The whole workflow, as a user runs it: rounds, nothing to do twice, labels that no division of the work changes; and killed
+at any moment, the same command carries on and ends in the same bits."""
 
+import os
+import random
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 from checkouts import checkout, configure, labels, snakemake
+
+from hawp_core.model.checkpoint import load_checkpoint
+
+# `make test-faults` kills twenty times.
+KILLS = int(os.environ.get("HAWP_TEST_KILLS", 6))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, photographs) -> Path:
-    """A run of two real rounds."""
+    """A run of two real rounds; what it said is in said.txt, and how many seconds it took in seconds.txt."""
     folder = checkout(tmp_path_factory.mktemp("run"))
     configure(folder, photographs)
-    run = snakemake(folder, "rounds=2")
-    assert run.returncode == 0, run.stdout + run.stderr
+    began = time.monotonic()
+    finish(folder)
+    (folder / "seconds.txt").write_text(str(time.monotonic() - began))
     return folder
 
 
@@ -72,7 +86,7 @@ def test_a_run_of_another_name_on_other_photographs_does_not_train_round_0_again
 def test_other_shards_and_batches_give_the_same_labels(finished, tmp_path, photographs):
     folder = checkout(tmp_path / "again")
     shutil.copytree(photographs, tmp_path / "moved")
-    changed = {"shard_size": 2, "export_batch": 3, "shape_shard_size": 5, "workers": 1}
+    changed = {"shard_size": 6, "export_batch": 3, "shape_shard_size": 16, "workers": 1}
     configure(folder, tmp_path / "moved", compute=changed, rounds=1)
     run = snakemake(folder)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -89,3 +103,98 @@ def test_a_mistake_in_the_configuration_is_one_sentence(tmp_path, photographs):
     assert run.returncode != 0
     assert "export.veiws is not a setting" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_kills_lose_nothing(finished, tmp_path, photographs):
+    usual = float((finished / "seconds.txt").read_text())
+    choose = random.Random(4)
+    kills, runs = 0, []
+    while kills < KILLS:
+        killed = checkout(tmp_path / f"killed-{len(runs)}")
+        configure(killed, photographs)
+        runs.append(killed)
+        # Short runs and long ones: the early stages are hit, and the late ones are reached.
+        while kills < KILLS and kill_once(killed, usual * choose.uniform(0.03, 0.2), choose.random() < 0.7):
+            kills += 1
+        finish(killed)
+
+    usual_jobs = ended(finished)
+    for killed in runs:
+        one, other = weights(finished), weights(killed)
+        assert one.keys() == other.keys()
+        for key in one:
+            assert all(torch.equal(one[key][name], other[key][name]) for name in one[key]), key
+        assert labels(finished) == labels(killed)
+        jobs = ended(killed)
+        for rule, count in usual_jobs.items():
+            # A job whose end the killed driver did not live to see finds its result, and ends once more.
+            assert count <= jobs[rule] <= count + 2, (rule, jobs, usual_jobs)
+
+
+def start(folder: Path) -> subprocess.Popen:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with open(folder / "said.txt", "a") as said:
+        return subprocess.Popen(
+            ["snakemake", "rounds=2", "--profile", "profiles/local", "--configfile", "tiny.yaml"],
+            cwd=folder, env={**os.environ, "PATH": path}, stdout=said, stderr=said, start_new_session=True,
+        )  # fmt: skip
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that came from it."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents[int(stat.parent.name)] = int(fields[1])
+        except OSError:
+            continue
+    found = [pid]
+    for member in found:
+        found += [child for child, parent in parents.items() if parent == member]
+    return found
+
+
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def finish(folder: Path) -> None:
+    driver = start(folder)
+    assert driver.wait(timeout=600) == 0, (folder / "said.txt").read_text()[-4000:]
+
+
+def weights(folder: Path) -> dict:
+    found = {}
+    for path in sorted(folder.glob("exp-ssl/*/*/model-*.pth")):
+        found[path.parent.name] = load_checkpoint(path)[0].state_dict()
+    return found
+
+
+def kill_once(folder: Path, seconds: float, everything: bool) -> bool:
+    """Start a run and kill it after a while; whether it was still running.
+
+    Everything at once, as when a machine goes down; or the driver alone, whose jobs go on without it.
+    """
+    driver = start(folder)
+    time.sleep(seconds)
+    if driver.poll() is not None:
+        assert driver.returncode == 0, (folder / "said.txt").read_text()[-4000:]
+        return False
+    kill(family(driver.pid) if everything else [driver.pid])
+    driver.wait()
+    return True
+
+
+def ended(folder: Path) -> dict[str, int]:
+    """How often jobs of each rule ended, over all attempts."""
+    counts: dict[str, int] = {}
+    for rule in re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", (folder / "said.txt").read_text()):
+        counts[rule] = counts.get(rule, 0) + 1
+    return counts

@@ -309,6 +309,7 @@ GOOD = {"filename": "a.png", "width": 640, "height": 480, "lines": [[1, 2, 30, 4
         [GOOD | {"filename": 7}],
         [GOOD | {"lines": [[1, 2, 3]]}],
         [GOOD | {"lines": [[1, 2, 3, "x"]]}],
+        [GOOD | {"lines": [[1e308, 1e308, -1e308, 1]]}],
         '[{"filename": "a", "width": 9, "height": 9, "lines": [[1, 2, NaN, 4]]}]',
         [{"filename": "a", "width": 9, "height": 9, "junctions": [[1, 2]], "edges_positive": [[0, 5]]}],
         [{"filename": "a", "width": 9, "height": 9, "junctions": [[1, 2], [3, 4]], "edges_positive": [[0, -1]]}],

@@ -1,6 +1,7 @@
 """Files of models that are damaged or made to harm: one sentence, before anything large is built."""
 
 import dataclasses
+import zipfile
 
 import pytest
 import torch
@@ -65,6 +66,20 @@ def test_weights_that_are_no_plain_tensors_are_named(content, tmp_path, kind):
     torch.save(content | {"state": content["state"] | {name: made}}, tmp_path / "m.pth")
     with pytest.raises(UserError, match=r"m\.pth"):
         load_checkpoint(tmp_path / "m.pth", "cpu")
+
+
+def test_a_packed_archive_that_is_larger_than_its_file_is_not_unpacked(content, tmp_path, monkeypatch):
+    torch.save(content, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, \
+            zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb:  # fmt: skip
+        for record in plain.infolist():
+            bomb.writestr(record.filename, plain.read(record))
+        bomb.writestr("plain/data/999", bytes(2**20))
+    assert load_checkpoint(tmp_path / "plain.pth")
+    monkeypatch.setattr(torch, "load", None)
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", None)
+    with pytest.raises(UserError, match=r"bomb\.pth is no checkpoint that can be read safely"):
+        load_checkpoint(tmp_path / "bomb.pth")
 
 
 def test_settings_and_files_of_models_have_the_same_limits():

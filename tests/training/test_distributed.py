@@ -18,7 +18,7 @@ from unittest import mock
 import pytest
 import torch
 from first_steps import BATCHES, CURVE, check_first_step, first_step, make_trainer
-from places import ROOT, TINY
+from places import TINY
 
 from hawp_core.commands import cli
 from hawp_core.data.loader import Loader
@@ -61,13 +61,9 @@ def one_of_two(rank: int, port: int, folder: Path, shapes: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def shapes(tmp_path_factory) -> Path:
+def shapes(tmp_path_factory, drawn) -> Path:
     """A working folder with the tiny run's shapes."""
-    place = tmp_path_factory.mktemp("place")
-    (place / "config").symlink_to(ROOT / "config")
-    with contextlib.chdir(place):
-        assert cli.main(["synthesize", "--config", str(TINY)]) == 0
-    return place
+    return Path(shutil.copytree(drawn, tmp_path_factory.mktemp("place"), dirs_exist_ok=True))
 
 
 @pytest.fixture(scope="module")

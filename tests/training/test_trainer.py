@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -22,11 +23,9 @@ from hawp_core.workflow.settings import changed, to_dict
 
 
 @pytest.fixture
-def shapes(workplace, hawp) -> Path:
-    """The tiny run's shapes, drawn."""
-    code, printed = hawp("synthesize", "--config", TINY)
-    assert code == 0, printed
-    return next(Path("data-ssl/synthetic-shapes").glob("*.yaml"))
+def whole(shapes, trained) -> Path:
+    """The folder of the training that ran to its end, copied to where no other training would find it and be done."""
+    return shutil.copytree(trained, Path("whole", trained.name))
 
 
 def train(hawp, shapes, name, *options) -> tuple[int, str, Path]:
@@ -39,9 +38,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(next(folder.glob("model-*.pth")))[0].state_dict()
 
 
-def test_a_training_leaves_a_model_its_metrics_and_its_lineage(hawp, shapes):
-    code, printed, folder = train(hawp, shapes, "a-round0")
-    assert code == 0, printed
+def test_a_training_leaves_a_model_its_metrics_and_its_lineage(hawp, shapes, whole):
+    folder = whole
     rows = read_metrics(folder / "metrics.jsonl")
     assert [row.epoch for row in rows if isinstance(row, ValidationRow)] == [0, 2]
     assert [row.step for row in rows if isinstance(row, StepRow)] == [4, 8]
@@ -51,32 +49,34 @@ def test_a_training_leaves_a_model_its_metrics_and_its_lineage(hawp, shapes):
     assert record["key"] == folder.name
     assert yaml.safe_load(shapes.read_text())["key"] in record["ancestry"]
     _, info = load_checkpoint(folder / "model-00002.pth")
-    assert (info.epoch, info.recipe["key"], info.recipe["name"]) == (2, folder.name, "a-round0")
+    assert (info.epoch, info.recipe["key"], info.recipe["name"]) == (2, folder.name, "whole")
     assert not (folder / "resume.pth").exists()
     assert not (folder / "lease.json").exists()
-    again, printed, _ = train(hawp, shapes, "a-round0")
+    again, printed, _ = train(hawp, shapes, "whole")
     assert again == 0
     assert "nothing to do" in printed
 
 
-def test_a_finished_model_that_was_deleted_comes_back(hawp, shapes, monkeypatch):
-    _, _, folder = train(hawp, shapes, "a")
-    before = (folder / "model-00002.pth").read_bytes()
-    (folder / "model-00002.pth").unlink()
+def test_a_finished_model_that_was_deleted_comes_back(hawp, shapes, whole, monkeypatch):
+    before = (whole / "model-00002.pth").read_bytes()
+    (whole / "model-00002.pth").unlink()
     monkeypatch.setattr(Trainer, "step", None)
-    code, printed, _ = train(hawp, shapes, "a")
+    code, printed, _ = train(hawp, shapes, "whole")
     assert code == 0, printed
-    assert (folder / "model-00002.pth").read_bytes() == before
+    assert (whole / "model-00002.pth").read_bytes() == before
 
 
-@pytest.mark.parametrize(("steps", "candidates"), [(1, 0), (4, 0), (6, 0), (3, 20)])
-def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, monkeypatch, steps, candidates):
-    settings = yaml.safe_load(TINY.read_text())
-    settings["train"]["candidates"] = candidates
-    Path("drawn.yaml").write_text(yaml.safe_dump(settings))
-    drawn = ("--modelcfg", "drawn.yaml")
-    # Away from where the second one would find it, and be done.
-    whole = train(hawp, shapes, "whole", *drawn)[2].rename("whole")
+# After the first step, at the end of an epoch, and in the middle of the next one, with candidates drawn.
+@pytest.mark.parametrize(("steps", "candidates"), [(1, 0), (4, 0), (6, 20)])
+def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, whole, monkeypatch, steps, candidates):
+    drawn = ()
+    if candidates:
+        settings = yaml.safe_load(TINY.read_text())
+        settings["train"]["candidates"] = candidates
+        Path("drawn.yaml").write_text(yaml.safe_dump(settings))
+        drawn = ("--modelcfg", "drawn.yaml")
+        # Away from where the second one would find it, and be done.
+        whole = train(hawp, shapes, "other", *drawn)[2].rename("whole")
     taken = 0
     step = Trainer.step
 
@@ -147,20 +147,19 @@ def test_a_state_of_another_training_is_refused(hawp, shapes, monkeypatch):
     assert "belongs to the training 0000000000000000" in printed
 
 
-def test_fine_tuning_needs_the_model_it_starts_from(hawp, shapes, tiny):
-    _, _, folder = train(hawp, shapes, "first")
+def test_fine_tuning_needs_the_model_it_starts_from(hawp, shapes, whole, tiny):
     tuned = Path("tuned.yaml")
     tuned.write_text(yaml.safe_dump(to_dict(changed(tiny, {"train": {"synthetic": {"base_lr": 1e-12}}}, ""))))
     code, printed = hawp(
         "train", "--datacfg", shapes, "--modelcfg", tuned, "--name", "second", "--epochs", 1,
-        "--pretrained", folder / "model-00002.pth",
+        "--pretrained", whole / "model-00002.pth",
     )  # fmt: skip
     assert code == 0, printed
-    one, other = weights(folder), weights(next(Path("exp-ssl/second").iterdir()))
+    one, other = weights(whole), weights(next(Path("exp-ssl/second").iterdir()))
     assert torch.allclose(one["fc1.weight"], other["fc1.weight"], atol=1e-6)
     assert (
         json.loads((next(Path("exp-ssl/second").iterdir()) / "lineage.json").read_text())["inputs"]["start"]
-        == folder.name
+        == whole.name
     )
 
 
@@ -240,7 +239,8 @@ def test_the_average_of_the_weights_is_kept_and_survives_a_stop(hawp, shapes, mo
     assert train(hawp, shapes, "cut", *options)[0] == 75
     code, printed, cut = train(hawp, shapes, "cut", *options)
     assert code == 0, printed
-    assert all(torch.equal(kept[name], weights(cut)[name]) for name in kept)
+    found = weights(cut)
+    assert all(torch.equal(kept[name], found[name]) for name in kept)
 
 
 def test_a_piece_that_the_network_cannot_take_is_named(hawp, shapes, modern):

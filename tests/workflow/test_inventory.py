@@ -14,11 +14,10 @@ KEYS = ("00000000000000aa", "00000000000000bb")
 
 
 @pytest.fixture
-def run(workplace, photographs, hawp):
+def run(shapes, photographs, hawp):
     """A run of nothing but its shapes, and the artifacts of an older one that nobody needs."""
     shutil.copytree(photographs, "photos")
     Path("tiny.yaml").write_text(TINY.read_text() + "\nphotographs: {folder: photos}\n")
-    assert hawp("synthesize", "--config", "tiny.yaml")[0] == 0
     old, labels = Path("exp-ssl/old-round0", KEYS[0]), Path("data-ssl/old-round0")
     (old / "tensorboard").mkdir(parents=True)
     labels.mkdir(parents=True)

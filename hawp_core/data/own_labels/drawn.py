@@ -35,6 +35,8 @@ class Drawn:
         object.__setattr__(self, "scores", np.asarray(self.scores, np.float64).reshape(-1))
         if not np.isfinite(self.lines).all():
             raise ValueError("a coordinate is not a number")
+        if (np.abs(self.lines) > LARGEST_SIDE).any():
+            raise ValueError(f"a line lies more than {LARGEST_SIDE:,} pixels away")
         if len(self.scores) != len(self.lines):
             raise ValueError(f"it has {len(self.scores)} scores for {len(self.lines)} lines")
         if not ((self.scores >= 0) & (self.scores <= 1)).all():

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,6 +94,8 @@ class Manifest:
             UserError: missing, cut short, altered, of another kind, or of another version.
         """
         try:
+            if Path(path).exists() and not Path(path).is_file():
+                raise ValueError("it is no regular file")
             first, _, body = Path(path).read_text(encoding="ascii").partition("\n")
             header, lines = json.loads(first), body.splitlines()
             if header["format"] not in (MANIFEST_FORMAT, EARLIER_FORMAT):
@@ -103,7 +106,7 @@ class Manifest:
             count = header["photographs"]
             entries, rejected = [ListedPhotograph(*r) for r in rows[:count]], [Rejected(*r) for r in rows[count:]]
             if not _well_formed(header["folder"], entries, rejected):
-                raise ValueError("a value of it has another type")
+                raise ValueError("its lines are not names, each once and in order, with their digests, sizes and times")
             manifest = cls(header["folder"] if folder is None else folder, entries, rejected)
             if manifest.key != header["key"]:
                 raise ValueError("its key does not fit its entries")
@@ -115,7 +118,7 @@ class Manifest:
         return manifest
 
 
-def _sum_of(header: dict, lines: list[str]) -> str:
+def _sum_of(header: dict[str, object], lines: list[str]) -> str:
     """SHA-256 of the other fields of the header, and of the lines."""
     rest = json.dumps({name: value for name, value in header.items() if name != "sum"}, sort_keys=True)
     covered = lines if header["format"] == EARLIER_FORMAT else [rest, *lines]
@@ -123,10 +126,11 @@ def _sum_of(header: dict, lines: list[str]) -> str:
 
 
 def _well_formed(folder: object, entries: list[ListedPhotograph], rejected: list[Rejected]) -> bool:
-    """Whether everything has its type: a sum tells damage, and not who wrote the list."""
+    """Whether everything has its type, and no photograph comes twice: a sum tells damage, and not who wrote the list."""
     return (
         isinstance(folder, str)
         and all(type(e.name) is type(e.sha256) is str and type(e.size) is type(e.mtime_ns) is int for e in entries)
+        and all(one.name < other.name for one, other in pairwise(entries))
         and all(type(r.name) is type(r.reason) is str for r in rejected)
     )
 

@@ -355,7 +355,13 @@ def test_a_list_of_the_earlier_format_is_read(tmp_path):
 @pytest.mark.parametrize("row", [["a.png", 5, 1, 1], [5, "0", 1, 1], ["a.png", "0", "1", 1], ["a.png", "0", True, 1]])
 def test_a_list_whose_values_have_other_types_is_refused(tmp_path, row):
     Manifest("photos", [ListedPhotograph(*row)]).write(tmp_path / "m.jsonl")
-    with pytest.raises(UserError, match="another type"):
+    with pytest.raises(UserError, match="its lines are not names, each once"):
+        Manifest.read(tmp_path / "m.jsonl")
+
+
+def test_a_list_with_a_photograph_twice_is_refused(tmp_path):
+    Manifest("photos", [ListedPhotograph("a.png", "0", 1, 1)] * 2).write(tmp_path / "m.jsonl")
+    with pytest.raises(UserError, match="its lines are not names, each once"):
         Manifest.read(tmp_path / "m.jsonl")
 
 
