@@ -249,10 +249,10 @@ def test_threads_of_the_environment_are_a_number(hawp, place, monkeypatch, threa
     assert code == 2 and f"HAWP_THREADS is '{threads}'" in printed and "Traceback" not in printed
 
 
-@pytest.mark.parametrize("shapes", [5, ["x"], "", "a\0b"])
-def test_a_model_that_names_no_place_for_its_shapes_labels_nothing(hawp, place, tiny, shapes):
+@pytest.mark.parametrize("value", [5, ["x"], "", "a\0b"])
+def test_a_model_that_names_no_place_for_its_shapes_labels_nothing(hawp, place, tiny, value):
     network = WireframeNetwork(Architecture.from_dict(asdict(tiny.model)))
-    save_checkpoint("odd.pth", network, epoch=1, recipe={"name": "m", "shapes": shapes})
+    save_checkpoint("odd.pth", network, epoch=1, recipe={"name": "m", "shapes": value})
     code, printed = hawp(*label("--ckpt", "odd.pth"))
     assert code == 2 and "odd.pth does not say what it was trained with (shapes is" in printed
     assert not Path("data-ssl/m").exists()
