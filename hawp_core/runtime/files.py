@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,8 @@ def read_limited(path: Path | str, most: int) -> str:
 
 def _at_once(path: str, flags: int) -> int:
     """Open a file without waiting for a writer of a named pipe; what has a writer is read to its end."""
+    if sys.platform == "win32":  # its pipes do not lie among files
+        return os.open(path, flags)
     handle = os.open(path, flags | os.O_NONBLOCK)
     os.set_blocking(handle, True)
     return handle
