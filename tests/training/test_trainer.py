@@ -24,8 +24,8 @@ from hawp_core.workflow.settings import changed, to_dict
 
 @pytest.fixture
 def whole(shapes, trained) -> Path:
-    """The folder of the training that ran to its end, copied to where no other training would find it and be done."""
-    return shutil.copytree(trained, Path("whole", trained.name))
+    """The folder of the training that ran to its end, copied into the working folder."""
+    return shutil.copytree(trained, Path("exp-ssl/whole", trained.name))
 
 
 def train(hawp, shapes, name, *options) -> tuple[int, str, Path]:
@@ -75,8 +75,9 @@ def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, whole, monk
         settings["train"]["candidates"] = candidates
         Path("drawn.yaml").write_text(yaml.safe_dump(settings))
         drawn = ("--modelcfg", "drawn.yaml")
-        # Away from where the second one would find it, and be done.
-        whole = train(hawp, shapes, "other", *drawn)[2].rename("whole")
+        _, _, whole = train(hawp, shapes, "other", *drawn)
+    # Away from where the interrupted one would find it, and be done.
+    whole = whole.rename("away")
     taken = 0
     step = Trainer.step
 
