@@ -66,7 +66,7 @@ def carry_out(recipe: Recipe) -> None:
 def run(tmp_path_factory, photographs):
     """A working folder with a finished run of one real round, and its chain."""
     folder = tmp_path_factory.mktemp("run")
-    for name in ("Snakefile", "workflow", "rules", "config", "profiles", "envs", "report"):
+    for name in ("Snakefile", "rules", "config", "profiles", "envs", "report"):
         (folder / name).symlink_to(ROOT / name)
     chosen = yaml.safe_load(TINY.read_text()) | {"photographs": {"folder": str(photographs)}, "rounds": 1}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(chosen))

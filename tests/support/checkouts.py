@@ -10,7 +10,7 @@ from places import ROOT, TINY
 
 from hawp_core.data.label_file import LabelFile
 
-NEEDED = ("Snakefile", "workflow", "rules", "config", "profiles", "envs", "report", "slurm")
+NEEDED = ("Snakefile", "rules", "config", "profiles", "envs", "report", "slurm")
 
 
 def checkout(folder: Path) -> Path:
