@@ -195,7 +195,7 @@ def test_lines_are_cut_at_the_photograph_and_what_is_none_is_counted(folder):
         [-20, 45, 20, 45], [100, 80, 140, 100],  # leave it
         [-9, -9, -1, -1], [200, 0, 200, 80], [-1, -5, -1, 95],  # beside it
         [7, 7, 7, 7],
-        [1e300, 5, 2, 5],
+        [9e5, 5, 2, 5],
     ]  # fmt: skip
     counts = Counts()
     found = place(drawn(lines, (120, 90)), folder / "a.jpg", 0.0, counts)
@@ -203,6 +203,11 @@ def test_lines_are_cut_at_the_photograph_and_what_is_none_is_counted(folder):
     np.testing.assert_allclose(found.lines[1], [-0.5, 45, 20, 45])
     assert found.lines[:, ::2].max() <= 119.5 and found.lines[:, 1::2].max() <= 89.5
     np.testing.assert_array_equal(found.lines[0], [10, 10, 50, 10])
+
+
+def test_a_line_that_lies_too_far_away_is_refused():
+    with pytest.raises(ValueError, match="more than 1,000,000 pixels away"):
+        drawn([[1e300, 5, 2, 5]], (120, 90))
 
 
 def test_ends_that_nearly_meet_are_joined_where_asked(folder):
