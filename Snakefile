@@ -21,6 +21,7 @@ if not workflow.configfiles:
 
 include: "rules/common.smk"
 include: "rules/synthesize.smk"
+include: "rules/labels.smk"
 include: "rules/train.smk"
 include: "rules/export.smk"
 include: "rules/evaluate.smk"

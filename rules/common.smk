@@ -2,16 +2,18 @@
 
 import sys
 
-from hawp_core.workflow.recipe import EvaluateRecipe, ExportRecipe, TrainRecipe
+from hawp_core.workflow.recipe import OWN_NAME, EvaluateRecipe, ExportRecipe, ImportRecipe, TrainRecipe
 from hawp_core.workflow.recipe_file import KEY_LENGTH
 from hawp_core.workflow.snakemake import (
     Run,
     drawn_shards,
     export_options,
     growing,
+    import_options,
     labelled_shards,
     photographs_of,
     place,
+    recipe_of,
     reported,
     training_options,
     truth_options,

@@ -1,5 +1,5 @@
 # Training, of round 0 on shapes and of later rounds on labels. Needs: a recipe, the data config of what it learns from,
-# the shapes it is validated on, the model it starts from (if any). Makes: the model after its last epoch.
+# the shapes it is validated on, the model it starts from and own labels (if any). Makes: the model after its last epoch.
 
 
 rule train:
@@ -8,6 +8,7 @@ rule train:
         data=ancient(place(TrainRecipe, "data")),
         shapes=ancient(place(TrainRecipe, "shapes")),
         start=ancient(place(TrainRecipe, "start")),
+        labels=ancient(place(TrainRecipe, "labels")),
     output:
         model=protected("exp-ssl/{name}/{key}/model-{epoch}.pth"),
     log:

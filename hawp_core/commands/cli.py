@@ -24,6 +24,8 @@ COMMANDS = {
     "synthesize": "synthesize",
     "train": "train",
     "homoadp": "homoadp",
+    "import-labels": "import_labels",
+    "export-labels": "export_labels",
     "evaluate": "evaluate",
     "predict": "predict",
     "report": "report",

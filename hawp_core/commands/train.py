@@ -2,8 +2,8 @@
 
 import argparse
 import contextlib
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
@@ -22,17 +22,12 @@ from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import link, write_text
 from hawp_core.runtime.setting_types import Section, Settings
 from hawp_core.training import launch
-from hawp_core.workflow.paths import AT_WORK, FINGERPRINT_CACHE, manifest_file, photograph_cache, trained_model
+from hawp_core.workflow.paths import AT_WORK, trained_model
 from hawp_core.workflow.places import TrainPlaces
 from hawp_core.workflow.recipe import TrainRecipe
 from hawp_core.workflow.recipe_builders import Origin, train_recipe
 from hawp_core.workflow.settings import Nested, changed, check_together, find_configuration
-
-if TYPE_CHECKING:
-    from hawp_core.data.label_file import LabelFile
-    from hawp_core.data.mixture import Mixture
-    from hawp_core.data.photographs.dataset import PhotographSet
-    from hawp_core.data.shapes.dataset import ShapeSet
+from hawp_core.workflow.training_data import own_data, training_data
 
 HELP = "train a wireframe network"
 DESCRIPTION = """Train on synthetic shapes or on labelled photographs, whichever the data config names. The model, its
@@ -44,7 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
         "--datacfg", type=Path, required=True, metavar="FILE",
-        help="data config (.yaml) written by hawp synthesize or hawp homoadp",
+        help="data config (.yaml) written by hawp synthesize, hawp homoadp or hawp import-labels",
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE",
+        help="mix own labels in, by their share in labels.share: a data config written by hawp import-labels",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shapes", type=Path, metavar="FILE",
+        help="validate on these shapes: a data config written by hawp synthesize [those that --datacfg names]",
     )  # fmt: skip
     parser.add_argument(
         "--modelcfg", type=find_configuration, default=common.DEFAULT_CONFIG, metavar="FILE",
@@ -116,7 +119,7 @@ def run(args: argparse.Namespace) -> None:
     # The others of its libraries are imported before the first step; TensorBoard's would be after it.
     require("tensorboard")
     settings, planned = common.load_settings(args.modelcfg)
-    data = read_data_config(args.datacfg)
+    data = _data(args, settings)
     section: Section = "synthetic" if isinstance(data, ShapeData) else "real"
     if section == "synthetic" and args.pretrained is None and settings.train.synthetic.start == "shipped":
         args.pretrained = SHIPPED
@@ -141,6 +144,20 @@ def run(args: argparse.Namespace) -> None:
         _train(args, settings, section, data, recipe)
 
 
+def _data(args: argparse.Namespace, settings: Settings) -> ShapeData | PhotographData:
+    """What is learned from, validated on the shapes that the command line names."""
+    data = read_data_config(args.datacfg)
+    if isinstance(data, ShapeData):
+        if args.labels or args.shapes:
+            raise UserError(
+                "--labels and --shapes go with labelled photographs, and --datacfg names shapes: leave them out."
+            )
+        return data
+    if args.labels and settings.labels.share == 1:
+        raise UserError("labels.share is 1, own labels alone: give them as --datacfg, without --labels.")
+    return replace(data, shapes=args.shapes) if args.shapes else data
+
+
 def _given(args: argparse.Namespace, settings: Settings, section: Section) -> Nested:
     """The settings that the command line changes.
 
@@ -163,9 +180,12 @@ def _recipe(
 ) -> TrainRecipe:
     shapes = read_validation_shapes(args.datacfg, data).key
     begin = SHIPPED_NAME if args.pretrained == SHIPPED else args.pretrained and str(args.pretrained)
-    places = TrainPlaces(args.datacfg, validation_config(args.datacfg, data), begin)
+    places = TrainPlaces(args.datacfg, validation_config(args.datacfg, data), begin, args.labels)
     start = _origin(args.pretrained).key if args.pretrained else None
-    return train_recipe(settings, section, name, data=data.key, shapes=shapes, start=start, places=places)
+    labels = own_data(args.labels).key if args.labels else None
+    return train_recipe(
+        settings, section, name, data=data.key, shapes=shapes, start=start, places=places, labels=labels
+    )
 
 
 def _origin(model: Path) -> Origin:
@@ -217,7 +237,7 @@ def _train(
             log.info("%s is the same as %s: linked, not trained again", model, theirs)
             return
         if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
-            dataset, validation = _dataset(args, settings, data)
+            dataset, validation = training_data(settings, args.datacfg, data, args.labels)
             images = dataset.drawn if isinstance(dataset, Mixture) else len(dataset)
             trainer = make_trainer(
                 settings, section, dataset, validation, place, start=args.pretrained, work=work, stop=stop,
@@ -229,7 +249,7 @@ def _train(
             config = place.config_file
             distributed.on_main(lambda: write_text(config, yaml.safe_dump(recipe.settings, sort_keys=False)))
             metrics = trainer.run()
-            parents = [recipe.places.data] + ([args.pretrained] if args.pretrained else [])
+            parents = [parent for parent in (args.datacfg, args.labels, args.pretrained) if parent]
             rows = place.metrics_file
             counts = {"images": images, "steps": trainer.at.step, **metrics}
             distributed.on_main(
@@ -242,28 +262,3 @@ def _train(
             link(kept, model)
             place.state_file.unlink(missing_ok=True)
     log.info("%s", model)
-
-
-def _dataset(
-    args: argparse.Namespace, settings: Settings, data: ShapeData | PhotographData
-) -> tuple["ShapeSet | PhotographSet | Mixture", "ShapeSet"]:
-    """What is learned from, and the shapes that the model is validated on."""
-    from hawp_core.data.photographs.labelled import check_labelled
-    from hawp_core.data.shapes.dataset import ShapeSet
-    from hawp_core.training.assembly import labelled_photographs, with_shapes
-
-    validation = ShapeSet(read_validation_shapes(args.datacfg, data).validation)
-    if isinstance(data, ShapeData):
-        return ShapeSet(data.train), validation
-    size, flips = settings.model.image_size, settings.train.real.flips
-    cache = photograph_cache(data.photographs, size)
-
-    def check(labels: "LabelFile") -> None:
-        listing = manifest_file(data.photographs)
-        check_labelled(data.folder, labels.names, data.photographs, listing, FINGERPRINT_CACHE, args.datacfg)
-
-    photographs = labelled_photographs(data.labels, data.key, data.folder, size, flips, cache, check)
-    share = settings.train.real.shapes
-    if not share:
-        return photographs, validation
-    return with_shapes(photographs, ShapeSet(read_validation_shapes(args.datacfg, data).train), share), validation

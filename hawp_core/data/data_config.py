@@ -11,7 +11,7 @@ from hawp_core.runtime.names import is_address, usable
 from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import named, typed
 
-WRITERS = "give a file written by hawp synthesize or hawp homoadp"
+WRITERS = "give a file written by hawp synthesize, hawp homoadp or hawp import-labels"
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ class PhotographData:
     """Labelled photographs to train on.
 
     Attributes:
-        key: of the export that labelled them.
+        key: of the export that labelled them, or of the import of own labels.
         labels: the label file, relative to the working folder.
         folder: of the photographs, wherever it lies, or "bundled".
         photographs: key of their list: 64 hexadecimal digits.
-        shapes: data config of the shapes that validate the training; None where the model that labelled names none.
+        shapes: data config of the shapes that validate the training; None for own labels, and where the model that labelled
+            names none.
 
     Raises:
         ValueError: a field that is none.
@@ -105,7 +106,7 @@ def read_shapes(path: Path) -> ShapeData:
     found = read_data_config(path)
     if not isinstance(found, ShapeData):
         raise UserError(
-            f"{shown(path)} names photographs where shapes are expected: {WRITERS.replace(' or hawp homoadp', '')}."
+            f"{shown(path)} names photographs where shapes are expected: give a file written by hawp synthesize."
         )
     return found
 
@@ -129,8 +130,8 @@ def validation_config(path: Path, data: ShapeData | PhotographData) -> Path:
         return path
     if data.shapes is None:
         raise UserError(
-            f"{shown(path)} names no shapes to validate a training with, since the model that labelled the photographs does not: "
-            "write `shapes: FILE` there, a file written by hawp synthesize."
+            f"{shown(path)} names no shapes to validate a training with: give them as --shapes FILE, a data config written by "
+            "hawp synthesize."
         )
     return data.shapes
 

@@ -21,6 +21,16 @@ class PhotographSettings:
 
 
 @dataclass(frozen=True)
+class LabelSettings:
+    """Section `labels`."""
+
+    files: str
+    images: str
+    share: float
+    join: float
+
+
+@dataclass(frozen=True)
 class ShapeSettings:
     """Section `shapes`."""
 
@@ -179,6 +189,7 @@ class Settings:
     rounds: int
     seed: int
     photographs: PhotographSettings
+    labels: LabelSettings
     shapes: ShapeSettings
     model: ModelSettings
     train: TrainSettings

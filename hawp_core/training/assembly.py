@@ -11,6 +11,7 @@ from hawp_core.data.label_file import LabelFile
 from hawp_core.data.loader import Loader
 from hawp_core.data.mixture import Mixture
 from hawp_core.data.photographs.dataset import PhotographSet
+from hawp_core.data.samples import SampleSet
 from hawp_core.data.shapes.dataset import ShapeSet
 from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
@@ -108,11 +109,11 @@ def labelled_photographs(
     cache: Path,
     check: Callable[[LabelFile], None],
 ) -> PhotographSet:
-    """Photographs with the labels of an export.
+    """Photographs with the labels of an export, or with own ones.
 
     Args:
         labels_file: the labels.
-        export: key of the export that must have made them.
+        export: key of what must have made them.
         size: side of the network's input, pixels.
         flips: mirrorings of each photograph in an epoch.
         cache: where the resized photographs are kept.
@@ -133,10 +134,27 @@ def labelled_photographs(
         return PhotographSet(folder, labels, size, flips, cache=cache)
 
 
-def with_shapes(photographs: PhotographSet, shapes: ShapeSet, share: float) -> Mixture:
-    """Photographs, all of them in every epoch, and so many shapes that these are `share` of it.
+def mixed(
+    photographs: PhotographSet, own: tuple[PhotographSet, float] | None, shapes: tuple[ShapeSet, float] | None
+) -> PhotographSet | Mixture:
+    """What an epoch learns from: all photographs with pseudo labels, and so many others that these are a share of it.
+
+    Args:
+        own: photographs with own labels, and their share of all photographs; where no other is left, each comes once.
+        shapes: synthetic shapes, and their share of everything.
 
     Raises:
         UserError: images of different sides.
     """
-    return Mixture([(photographs, len(photographs)), (shapes, round(len(photographs) * share / (1 - share)))])
+    pseudo = len(photographs)
+    parts: list[tuple[SampleSet, int]] = [(photographs, pseudo)] if pseudo else []
+    if own is not None:
+        parts.append((own[0], max(1, at_share(pseudo, own[1])) if pseudo else len(own[0])))
+    if shapes is not None:
+        parts.append((shapes[0], at_share(sum(count for _, count in parts), shapes[1])))
+    return Mixture(parts) if own or shapes else photographs
+
+
+def at_share(others: int, share: float) -> int:
+    """How many samples are `share` of an epoch that also has `others`."""
+    return round(others * share / (1 - share))

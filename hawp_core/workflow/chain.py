@@ -13,6 +13,7 @@ from hawp_core.workflow.places import PhotographPlaces, ReportPlaces, TrainPlace
 from hawp_core.workflow.recipe import (
     EvaluateRecipe,
     ExportRecipe,
+    ImportRecipe,
     ReportRecipe,
     Step,
     SynthesizeRecipe,
@@ -46,18 +47,26 @@ class Round:
 
 @dataclass(frozen=True)
 class Chain:
-    """A run: the shapes, and its rounds in order."""
+    """A run: the shapes, its rounds in order, and the own labels that these learn from."""
 
     shapes: SynthesizeRecipe
     rounds: list[Round]
+    own: ImportRecipe | None = None
 
     @property
     def recipes(self) -> list[Step]:
         """Every recipe, upstream first."""
-        return [self.shapes, *(recipe for each in self.rounds for recipe in each.steps)]
+        first = [self.shapes] if self.own is None else [self.shapes, self.own]
+        return [*first, *(recipe for each in self.rounds for recipe in each.steps)]
 
 
-def plan(settings: Settings, photographs: str, at: PhotographPlaces, rounds: int | None = None) -> Chain:
+def plan(
+    settings: Settings,
+    photographs: str,
+    at: PhotographPlaces,
+    rounds: int | None = None,
+    own: ImportRecipe | None = None,
+) -> Chain:
     """The chain of a run, known before anything of it exists.
 
     Args:
@@ -65,12 +74,13 @@ def plan(settings: Settings, photographs: str, at: PhotographPlaces, rounds: int
         photographs: fingerprint of the photographs.
         at: where the photographs and their list lie, and the number of export shards.
         rounds: real rounds; the configured number where None.
+        own: the taking in of own labels.
     """
     shapes = synthesize_recipe(settings)
     done: list[Round] = []
     for number in range((settings.rounds if rounds is None else rounds) + 1):
-        done.append(_round(settings, number, shapes, done[-1] if done else None, photographs, at))
-    return Chain(shapes, done)
+        done.append(_round(settings, number, shapes, done[-1] if done else None, own, photographs, at))
+    return Chain(shapes, done, own)
 
 
 def _round(
@@ -78,11 +88,15 @@ def _round(
     number: int,
     shapes: SynthesizeRecipe,
     before: Round | None,
+    own: ImportRecipe | None,
     photographs: str,
     at: PhotographPlaces,
 ) -> Round:
-    """A round, which learns from the labels of the round before, or from the shapes."""
-    data = before.export if before else shapes
+    """A round, which learns from the labels of the round before and from own ones, or from the shapes."""
+    data: SynthesizeRecipe | ImportRecipe | ExportRecipe = before.export if before else shapes
+    mixed = own if before else None
+    if mixed and settings.labels.share == 1:
+        data, mixed = mixed, None
     start, place = _start(settings, before)
     train = train_recipe(
         settings,
@@ -91,7 +105,8 @@ def _round(
         data=data.key,
         shapes=shapes.key,
         start=start,
-        places=TrainPlaces(data_config(data), shape_config(shapes.key), place),
+        places=TrainPlaces(data_config(data), shape_config(shapes.key), place, data_config(mixed) if mixed else None),
+        labels=mixed.key if mixed else None,
     )
     model, file = Origin(train.key, train.name, epochs(train), train.places.shapes), trained_model(train)
     export = export_recipe(settings, model, photographs, at, file)

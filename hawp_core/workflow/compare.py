@@ -1,7 +1,7 @@
 """Why two addresses differ: which setting, photograph or stage version."""
 
 from hawp_core.errors import UserError
-from hawp_core.workflow.paths import manifest_file
+from hawp_core.workflow.paths import manifest_file, own_listing
 from hawp_core.workflow.recipe import Recipe, read_recipe
 from hawp_core.workflow.recipe_file import RECIPES
 from hawp_core.workflow.settings import Nested
@@ -47,6 +47,8 @@ def _upstream(stage: str, role: str, was: str | None, now: str | None) -> list[s
         return [f"{stage}: {role} {was or '(none)'} -> {now or '(none)'}"]
     if role == "photographs":
         return _photographs(was, now)
+    if stage == "import":
+        return _own_labels(was, now)
     try:
         return differences(find_recipe(was), find_recipe(now))
     except UserError:
@@ -65,6 +67,22 @@ def _photographs(was: str, now: str) -> list[str]:
     said += [f"photographs: {name!r} was added" for name in sorted(after.keys() - before.keys())]
     changed = sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
     return said + [f"photographs: {name!r} has another content" for name in changed]
+
+
+def _own_labels(was: str, now: str) -> list[str]:
+    """Which photographs have other lines, where both lists of them are still there."""
+    from hawp_core.data.own_labels.listing import read_listing
+
+    files = [own_listing(key) for key in (was, now)]
+    if not all(file.is_file() for file in files):
+        return [f"labels: {was} -> {now}"]
+    before, after = (read_listing(file, key) for file, key in zip(files, (was, now), strict=True))
+    said = [f"labels: {name!r} is not labelled any more" for name in sorted(before.keys() - after.keys())]
+    said += [f"labels: {name!r} is labelled as well" for name in sorted(after.keys() - before.keys())]
+    changed = sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
+    return said + [
+        f"labels: {name!r} has other lines ({before[name][1]} before, {after[name][1]} now)" for name in changed
+    ]
 
 
 def _flat(settings: Nested, prefix: str = "") -> Nested:

@@ -20,7 +20,7 @@ from hawp_core.runtime.text import gigabytes
 from hawp_core.runtime.typed import typed
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import epochs
-from hawp_core.workflow.recipe import Step, TrainRecipe
+from hawp_core.workflow.recipe import ImportRecipe, Step, TrainRecipe
 from hawp_core.workflow.recipe_builders import shape_images
 from hawp_core.workflow.status import state
 
@@ -138,7 +138,7 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     trainings = [each.train for each in chain.rounds if not _done(each.train)]
     exports = [each.export for each in chain.rounds if not _done(each.export)]
     evaluations = [each.evaluate for each in chain.rounds if not _done(each.evaluate)]
-    trained = sum(_images(recipe, settings, photographs) for recipe in trainings)
+    trained = sum(_images(recipe, settings, photographs, chain.own) for recipe in trainings)
     views = 1 if settings.export.labels == "votes" else settings.export.views + 1
     looked_at = min(settings.evaluate.photographs, photographs) * (1 + settings.evaluate.pairs)
     looked_at += shapes["validation"]
@@ -148,6 +148,7 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     stages = [
         Stage("synthesize", shape_jobs, shape_left * shape_jobs, f"{shape_left * drawn:,} shapes drawn",
               shape_left * drawn * side * side),
+        *([] if chain.own is None else [Stage("import", 1, int(not _done(chain.own)), "own labels taken in", 0)]),
         Stage("train", rounds, len(trainings), f"{trained:,} images seen", len(trainings) * weights),
         Stage("export", rounds * shard_jobs, len(exports) * shard_jobs, f"{len(exports) * photographs:,} photographs labelled",
               len(exports) * photographs * LABEL_BYTES),
@@ -170,11 +171,16 @@ def _done(recipe: Step) -> bool:
     return state(recipe).word == "done"
 
 
-def _images(train: TrainRecipe, settings: Settings, photographs: int) -> int:
+def _images(train: TrainRecipe, settings: Settings, photographs: int, own: ImportRecipe | None) -> int:
     """Images that a training sees in all its epochs."""
     real = train.real
-    once = round(photographs * real.flips / (1 - real.shapes)) if real else shape_images(settings)["train"]
-    return once * epochs(train)
+    if real is None:
+        return shape_images(settings)["train"] * epochs(train)
+    if "labels" in train.inputs:
+        labelled = photographs / (1 - settings.labels.share)
+    else:
+        labelled = photographs if own is None or train.inputs["data"] != own.key else own.places.photographs
+    return round(labelled * real.flips / (1 - real.shapes)) * epochs(train)
 
 
 def model_bytes(model: ModelSettings) -> int:

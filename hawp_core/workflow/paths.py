@@ -9,9 +9,11 @@ from pathlib import Path
 
 from hawp_core.runtime.names import named_folder
 from hawp_core.workflow.recipe import (
+    OWN_NAME,
     SHAPES_NAME,
     EvaluateRecipe,
     ExportRecipe,
+    ImportRecipe,
     Recipe,
     ReportRecipe,
     Step,
@@ -29,10 +31,13 @@ AT_WORK = MODELS / ".at-work"
 CACHE = DATA / "cache"
 # What is known of the photographs' fingerprints from the last time.
 FINGERPRINT_CACHE = RECIPES / "photographs.cache"
+# The same of those that own labels are drawn on, where they lie elsewhere.
+OWN_FINGERPRINT_CACHE = RECIPES / "own-photographs.cache"
 
 # Which logs in logs/NAME/ are those of a stage's jobs.
 _LOGS = {
     "synthesize": "{key}*",
+    "import": "{key}",
     "train": "train-{key}-*",
     "export": "export-{key}-*",
     "evaluate": "evaluate-*-{key}",
@@ -43,6 +48,16 @@ _LOGS = {
 def manifest_file(photographs: str) -> Path:
     """The list of photographs with this fingerprint."""
     return RECIPES / f"photographs-{photographs[:KEY_LENGTH]}.jsonl"
+
+
+def own_listing(labels: str) -> Path:
+    """What own labels with this key say of which photograph, by digest."""
+    return RECIPES / f"labels-{labels[:KEY_LENGTH]}.json"
+
+
+def own_labels(key: str, suffix: str = ".h5") -> Path:
+    """Own labels that were taken in (`.h5`), and the data config that a training reads (`.yaml`)."""
+    return DATA / OWN_NAME / f"{key}{suffix}"
 
 
 def photograph_cache(photographs: str, size: int) -> Path:
@@ -114,17 +129,19 @@ def report_folder(report: ReportRecipe) -> Path:
     return named_folder(REPORTS, report.name) / report.key
 
 
-def data_config(data: SynthesizeRecipe | ExportRecipe) -> Path:
+def data_config(data: SynthesizeRecipe | ImportRecipe | ExportRecipe) -> Path:
     """The data config that a training on `data` reads."""
     if isinstance(data, SynthesizeRecipe):
         return shape_config(data.key)
+    if isinstance(data, ImportRecipe):
+        return own_labels(data.key, ".yaml")
     return label_file(data.name, data.key, data.places.epoch, ".yaml")
 
 
 def artifact(recipe: Step) -> Path:
     """The file that stands for a recipe's result."""
-    if isinstance(recipe, SynthesizeRecipe):
-        return shape_config(recipe.key)
+    if isinstance(recipe, SynthesizeRecipe | ImportRecipe):
+        return data_config(recipe)
     if isinstance(recipe, TrainRecipe):
         return trained_model(recipe)
     if isinstance(recipe, ExportRecipe):

@@ -32,17 +32,36 @@ class SynthesizePlaces:
 
 
 @dataclass(frozen=True)
+class ImportPlaces:
+    """Of own labels.
+
+    Attributes:
+        files: a label file of the user, or a folder of them.
+        folder: of the photographs, of the user, or "bundled".
+        manifest: the list of those in the folder.
+        photographs: how many are labelled.
+    """
+
+    files: str
+    folder: str
+    manifest: Path
+    photographs: int
+
+
+@dataclass(frozen=True)
 class TrainPlaces:
     """Of a training.
 
     Attributes:
         data, shapes: data configs of what is learned from, and of the shapes that it is validated on.
         start: the model to begin from; None for new weights, "shipped" for those that come with the package.
+        labels: data config of own labels that are mixed in; None for none.
     """
 
     data: Path
     shapes: Path
     start: str | None
+    labels: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +119,7 @@ class ReportPlaces:
     recipes: tuple[Path, ...]
 
 
-Places = SynthesizePlaces | TrainPlaces | ExportPlaces | EvaluatePlaces | ReportPlaces
+Places = SynthesizePlaces | ImportPlaces | TrainPlaces | ExportPlaces | EvaluatePlaces | ReportPlaces
 
 
 def to_dict(places: Places) -> Nested:

@@ -18,6 +18,7 @@ from hawp_core.runtime.typed import typed
 from hawp_core.workflow.places import (
     EvaluatePlaces,
     ExportPlaces,
+    ImportPlaces,
     Places,
     ReportPlaces,
     SynthesizePlaces,
@@ -30,9 +31,10 @@ from hawp_core.workflow.settings import Nested, with_defaults
 
 # Raise a stage's number when its result for the same settings changes: everything made by it, and all that follows,
 # is then made again. tests/end_to_end/test_versions.py compares a tiny run of each stage with what its number promised.
-STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "report": 1}
+STAGE_VERSIONS = {"synthesize": 1, "train": 1, "export": 2, "evaluate": 1, "report": 1, "import": 1}
 
-# What enters the address of a stage's result, as paths into the settings; a training takes its own section of `train` besides.
+# What enters the address of a stage's result, as paths into the settings; a training takes its own section of `train` besides,
+# and the share of own labels where it has some.
 # Everything else is `places` or `compute`.
 ADDRESSED = {
     "synthesize": ("seed", "shapes", "model.image_size"),
@@ -41,9 +43,11 @@ ADDRESSED = {
     ),
     "export": ("seed", "export"),
     "evaluate": ("seed", "evaluate"),
+    "import": ("labels.join",),
 }  # fmt: skip
 
-SHAPES_NAME = "synthetic-shapes"  # what the folder of the shapes is named: they belong to no round
+# What the folders of the shapes and of own labels are named: they belong to no round.
+SHAPES_NAME, OWN_NAME = "synthetic-shapes", "own-labels"
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,14 @@ class SynthesizeRecipe(Recipe):
 
 
 @dataclass(frozen=True)
+class ImportRecipe(Recipe):
+    """How own labels are taken in."""
+
+    places: ImportPlaces
+    stage: ClassVar[str] = "import"
+
+
+@dataclass(frozen=True)
 class TrainRecipe(Recipe):
     """How a model is made."""
 
@@ -166,9 +178,10 @@ class ReportRecipe(Recipe):
     stage: ClassVar[str] = "report"
 
 
-Step = SynthesizeRecipe | TrainRecipe | ExportRecipe | EvaluateRecipe  # of the chain of rounds
+Step = SynthesizeRecipe | ImportRecipe | TrainRecipe | ExportRecipe | EvaluateRecipe  # of the chain of rounds
 KINDS: dict[str, type[Step | ReportRecipe]] = {
-    kind.stage: kind for kind in (SynthesizeRecipe, TrainRecipe, ExportRecipe, EvaluateRecipe, ReportRecipe)
+    kind.stage: kind
+    for kind in (SynthesizeRecipe, ImportRecipe, TrainRecipe, ExportRecipe, EvaluateRecipe, ReportRecipe)
 }
 Kind = TypeVar("Kind", bound=Recipe)
 

@@ -15,6 +15,7 @@ from hawp_core.runtime.typed import typed
 from hawp_core.workflow.places import (
     EvaluatePlaces,
     ExportPlaces,
+    ImportPlaces,
     PhotographPlaces,
     SplitShards,
     SynthesizePlaces,
@@ -22,9 +23,11 @@ from hawp_core.workflow.places import (
 )
 from hawp_core.workflow.recipe import (
     ADDRESSED,
+    OWN_NAME,
     SHAPES_NAME,
     EvaluateRecipe,
     ExportRecipe,
+    ImportRecipe,
     SynthesizeRecipe,
     TrainRecipe,
 )
@@ -116,8 +119,22 @@ def synthesize_recipe(settings: Settings) -> SynthesizeRecipe:
     return SynthesizeRecipe(chosen, {}, SHAPES_NAME, SynthesizePlaces(shards, size))
 
 
+def import_recipe(settings: Settings, labels: str, photographs: str, places: ImportPlaces) -> ImportRecipe:
+    """The taking in of own labels with the key `labels`, drawn on the photographs with this fingerprint."""
+    inputs: dict[str, str | None] = {"labels": labels[:KEY_LENGTH], "photographs": photographs}
+    return ImportRecipe(pick(settings, *ADDRESSED["import"]), inputs, OWN_NAME, places)
+
+
 def train_recipe(
-    settings: Settings, section: Section, name: str, *, data: str, shapes: str, start: str | None, places: TrainPlaces
+    settings: Settings,
+    section: Section,
+    name: str,
+    *,
+    data: str,
+    shapes: str,
+    start: str | None,
+    places: TrainPlaces,
+    labels: str | None = None,
 ) -> TrainRecipe:
     """A training.
 
@@ -126,9 +143,11 @@ def train_recipe(
         name: of its round's folder.
         data, shapes, start: keys of what it learns from, is validated on, and begins from (None: new weights).
         places: where these lie.
+        labels: key of own labels that are mixed in.
     """
-    chosen = pick(settings, *ADDRESSED["train"], f"train.{section}")
-    return TrainRecipe(chosen, {"data": data, "shapes": shapes, "start": start}, name, places)
+    mixed = {} if labels is None else {"labels": labels}
+    chosen = pick(settings, *ADDRESSED["train"], f"train.{section}", *(["labels.share"] if mixed else []))
+    return TrainRecipe(chosen, {"data": data, "shapes": shapes, "start": start, **mixed}, name, places)
 
 
 def export_recipe(

@@ -16,6 +16,7 @@ MOST = 10**7  # shards or photographs of one job list, epochs of one training
 # What the steps read of the settings in a recipe of each stage, by their paths; `places.py` has what they read of the places.
 SETTINGS = {
     "synthesize": ("seed", "shapes.train", "shapes.validation", "model.image_size"),
+    "import": (),
     "train": ("seed", "model.image_size"),
     "export": ("seed", "export.labels", "export.min_score"),
     "evaluate": ("seed", "evaluate.photographs"),
@@ -25,8 +26,8 @@ OF_TRAINING = ("epochs", "batch_size", "base_lr")
 
 NUMBERS = {"photographs", "epoch", "shards", "shard_size"}
 MAY_BE_NONE = {"start", "shapes"}
-# What the user has and the run only reads: the photographs, annotations and the annotated photographs.
-ANYWHERE = {"folder", "truth", "truth_images"}
+# What the user has and the run only reads: the photographs, own labels, annotations and the annotated photographs.
+ANYWHERE = {"folder", "files", "truth", "truth_images"}
 
 
 def check_places(path: Path | str, places: object) -> Nested:

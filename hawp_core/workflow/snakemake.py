@@ -23,15 +23,18 @@ from hawp_core.workflow.paths import (
     data_config,
     evaluation_file,
     label_shards,
+    own_labels,
     report_folder,
     shape_shards,
     trained_model,
 )
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import (
+    OWN_NAME,
     SHAPES_NAME,
     EvaluateRecipe,
     ExportRecipe,
+    ImportRecipe,
     Kind,
     Recipe,
     ReportRecipe,
@@ -126,7 +129,7 @@ class Run:
     def _prepare(self, executor: driver.ExecutorPlugin, executor_settings: object) -> None:
         """Before a run: clear what killed drivers left. Instead of one: say what it would cost."""
         asked = max(self._named, default=self.settings.rounds)
-        planned = self.chain and Chain(self.chain.shapes, self.chain.rounds[: asked + 1])
+        planned = self.chain and dataclasses.replace(self.chain, rounds=self.chain.rounds[: asked + 1])
         if executor.common_settings.dryrun_exec and planned:
             _take_over(planned)
             print(describe(estimate(self.settings, planned), read_rates()), file=sys.stderr)
@@ -222,8 +225,22 @@ def training_options(wildcards: Wildcards) -> str:
     recipe = recipe_of(TrainRecipe, wildcards.name, wildcards.key)
     stage = recipe.training
     start = f" --pretrained {recipe.places.start}" if recipe.places.start else ""
+    mixed = f" --labels {recipe.places.labels}" if recipe.places.labels else ""
+    # Own labels name no shapes: the data config of pseudo labels does.
+    alone = recipe.places.data == own_labels(recipe.consumed("data"), ".yaml")
+    shapes = f" --shapes {recipe.places.shapes}" if alone else ""
     return (
-        f"--name {recipe.name} --base-lr {stage.base_lr} --epochs {stage.epochs} --batch-size {stage.batch_size}{start}"
+        f"--name {recipe.name} --base-lr {stage.base_lr} --epochs {stage.epochs} --batch-size {stage.batch_size}"
+        f"{start}{mixed}{shapes}"
+    )
+
+
+def import_options(wildcards: Wildcards) -> str:
+    """Where own labels and their photographs lie, and how their ends are joined."""
+    recipe = recipe_of(ImportRecipe, OWN_NAME, wildcards.key)
+    return (
+        f"{shlex.quote(recipe.places.files)} --images {shlex.quote(recipe.places.folder)} "
+        f"--join {recipe.completed.labels.join}"
     )
 
 

@@ -15,7 +15,7 @@ from hawp_core.training.metrics import StepRow, ValidationRow
 from hawp_core.workflow.chain import Chain
 from hawp_core.workflow.paths import artifact, logs
 from hawp_core.workflow.progress import latest_metrics, progress, shards
-from hawp_core.workflow.recipe import ExportRecipe, Step, SynthesizeRecipe, TrainRecipe
+from hawp_core.workflow.recipe import ExportRecipe, ImportRecipe, Step, SynthesizeRecipe, TrainRecipe
 from hawp_core.workflow.record import Record, read_record, record_file
 
 
@@ -56,6 +56,8 @@ def _headline(recipe: Step, record: Record) -> str:
         return f"sAP10 {count('sAP10'):.1f} on shapes"
     if isinstance(recipe, ExportRecipe):
         return f"{count('lines') / max(1, count('images')):.1f} lines an image, {count('rejected'):.0f} rejected"
+    if isinstance(recipe, ImportRecipe):
+        return f"{count('lines'):.0f} lines on {count('images'):.0f} photographs"
     if isinstance(recipe, SynthesizeRecipe):
         return f"{count('train'):.0f} + {count('validation'):.0f} images"
     return shown(str(record.counts.get("headline", "")))
@@ -94,6 +96,8 @@ class Activity:
 def activities(chain: Chain) -> Iterator[Activity]:
     """Every step of a chain, upstream first."""
     yield _look(chain.shapes, None)
+    if chain.own:
+        yield _look(chain.own, None)
     for each in chain.rounds:
         for recipe in each.steps:
             yield _look(recipe, each.number)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hawp_core.data.label_file import LabelFile
+from hawp_core.data.own_labels.listing import read_listing
 from hawp_core.data.photographs.dataset import cache_faults
 from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.errors import UserError
@@ -16,17 +17,19 @@ from hawp_core.runtime.files import sha256
 from hawp_core.runtime.lease import worker
 from hawp_core.runtime.names import inside
 from hawp_core.workflow.inventory import KEY, ROOTS, below, is_written
-from hawp_core.workflow.paths import CACHE, DATA, FINGERPRINT_CACHE, MODELS, manifest_file
+from hawp_core.workflow.paths import CACHE, DATA, FINGERPRINT_CACHE, MODELS, OWN_FINGERPRINT_CACHE, manifest_file
 from hawp_core.workflow.recipe_file import KEY_LENGTH, RECIPES, read_recipe_file
 from hawp_core.workflow.record import read_record, record_file
 
 # Results that have a lineage record beside them, below the folder of a round; older reports have none.
 _RESULTS = {
     str(MODELS): re.compile(rf"{KEY}/(?:model-\d{{5,}}\.pth|evaluation-{KEY}\.json)"),
-    str(DATA): re.compile(rf"{KEY}(?:-model-\d{{5,}}\.(?:h5|yaml)|\.yaml)"),
+    str(DATA): re.compile(rf"{KEY}(?:-model-\d{{5,}})?\.(?:h5|yaml)"),
 }
 _SHARD = re.compile(rf"{KEY}(?:-shards)?/(?:(?:train|validation)-)?\d{{5,}}-of-\d{{5,}}\.h5")
 _RECIPE = re.compile(rf"[a-z]+-{KEY}\.json")
+_CACHES = (FINGERPRINT_CACHE, OWN_FINGERPRINT_CACHE)
+_OWN_LIST = re.compile(rf"labels-({KEY})\.json")
 _LIST = re.compile(rf"photographs-{KEY}\.jsonl")
 # States that a step removes or goes over when it is done, and curves that repeat the metrics.
 _UNFINISHED = re.compile(r"(?:.*/)?(?:lease\.(?:json|lock)|resume\.pth|\..*|.*\.work/.*|tensorboard/.*)")
@@ -135,8 +138,10 @@ def _is_worked_on(path: Path) -> bool:
 def _check_plan(path: Path, found: Verified) -> None:
     if _RECIPE.fullmatch(path.name) and len(path.parts) == 3:
         found.look(path, lambda: _check_recipe(path), found.sealed)
-    elif (_LIST.fullmatch(path.name) or path == FINGERPRINT_CACHE) and len(path.parts) == 2:
+    elif (_LIST.fullmatch(path.name) or path in _CACHES) and len(path.parts) == 2:
         found.look(path, lambda: _check_list(path), found.sealed)
+    elif (listing := _OWN_LIST.fullmatch(path.name)) and len(path.parts) == 2:
+        found.look(path, lambda: read_listing(path, listing[1]), found.sealed)
 
 
 def _check_recipe(path: Path) -> None:
@@ -147,5 +152,5 @@ def _check_recipe(path: Path) -> None:
 
 def _check_list(path: Path) -> None:
     manifest = Manifest.read(path)
-    if path != FINGERPRINT_CACHE and manifest_file(manifest.key) != path:
+    if path not in _CACHES and manifest_file(manifest.key) != path:
         raise UserError(f"{path} holds the list {manifest_file(manifest.key)}: remove it and run the workflow again.")

@@ -1,5 +1,6 @@
 """What the rules ask of a run: targets, inputs and options, without a Snakemake that runs."""
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
@@ -12,8 +13,10 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow import paths
 from hawp_core.workflow.chain import Chain, report_recipe
+from hawp_core.workflow.places import ImportPlaces
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import Recipe, TrainRecipe
+from hawp_core.workflow.recipe_builders import import_recipe
 from hawp_core.workflow.recipe_file import KEY_LENGTH
 from hawp_core.workflow.settings import changed, to_dict
 from hawp_core.workflow.snakemake import (
@@ -151,8 +154,11 @@ def test_a_job_has_more_time_at_each_attempt_and_all_cores(settings, workplace):
         assert Run(driver(), to_dict(chosen), []).cores == cores
 
 
-def test_the_rules_write_where_the_paths_say(chain):
+def test_the_rules_write_where_the_paths_say(chain, settings):
     """Rules name files by patterns: every file of `paths` matches one, and every pattern finds a file."""
+    chain = dataclasses.replace(
+        chain, own=import_recipe(settings, "0" * 64, "f" * 64, ImportPlaces("mine", "photos", Path("x"), 1))
+    )
     texts = (file.read_text().replace("{{", "{").replace("}}", "}") for file in (ROOT / "rules").glob("*.smk"))
     patterns = {found for text in texts for found in PATTERN.findall(text) if not found.startswith("logs/")}
     first = chain.rounds[0]
@@ -161,7 +167,7 @@ def test_the_rules_write_where_the_paths_say(chain):
     files = [
         *(recipe.file for recipe in (*chain.recipes, report)), *(paths.artifact(recipe) for recipe in chain.recipes),
         *(path for files in paths.shape_shards(chain.shapes).values() for path in files),
-        *paths.label_shards(first.export), labels, labels.with_suffix(".log"),
+        *paths.label_shards(first.export), labels, labels.with_suffix(".log"), paths.own_labels(chain.own.key),
         paths.report_folder(report) / "rounds.html",
     ]  # fmt: skip
     unmatched = {pattern for pattern in patterns if not any(_regex(pattern).fullmatch(str(file)) for file in files)}

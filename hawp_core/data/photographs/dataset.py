@@ -3,9 +3,11 @@
 Shape legend: S x S pixels, I images.
 """
 
+import copy
 import hashlib
 import json
 import os
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,7 +42,12 @@ class PhotographSet:
     """
 
     def __init__(
-        self, folder: Path | str, labels: LabelFile, size: int, flips: int = 1, cache: Path | str | None = None
+        self,
+        folder: Path | str,
+        labels: LabelFile,
+        size: int,
+        flips: int = 1,
+        cache: Path | str | None = None,
     ) -> None:
         if flips not in FLIPS:
             raise ValueError(f"flips is {flips}, not one of {sorted(FLIPS)}")
@@ -48,19 +55,27 @@ class PhotographSet:
             raise UserError(f"{labels.path} labels no photograph: export labels from a folder of photographs first.")
         self.folder, self.size = folder, size
         self._labels, self._flips = labels, FLIPS[flips]
+        self._rows = list(range(len(labels)))
         self._cache = None if cache is None else _PhotographCache(self, Path(cache))
 
     def __len__(self) -> int:
-        return len(self._labels) * len(self._flips)
+        return len(self._rows) * len(self._flips)
 
     @property
     def labels(self) -> LabelFile:
         """The labels in original pixels."""
         return self._labels
 
+    def without(self, names: Container[str]) -> "PhotographSet":
+        """The same set with some of its photographs left out, perhaps all of them."""
+        other = copy.copy(self)
+        other._rows = [row for row in self._rows if self._labels.names[row] not in names]
+        return other
+
     def item(self, index: int) -> Sample:
         """Sample `index`; the mirrorings of a photograph follow one another."""
-        row, turn = divmod(index, len(self._flips))
+        place, turn = divmod(index, len(self._flips))
+        row = self._rows[place]
         image = self.read(row) if self._cache is None else self._cache.read(row)
         wireframe = self._labels[row].resized(self.size, self.size)
         return Sample(image, wireframe, self._flips[turn], self._labels.names[row])

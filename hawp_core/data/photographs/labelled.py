@@ -22,7 +22,7 @@ def check_labelled(folder: str, names: Sequence[str], key: str, listing: Path, c
         folder: of the photographs.
         names: of those that are labelled.
         key: of the list of photographs that were labelled.
-        listing: that list; where it is gone, the folder is listed anew, and must give the same key.
+        listing: that list; where it is gone, the folder is listed anew, must give the same key, and is written there.
         cache: of digests, for that.
         config: the data config that promises the key, for messages.
 
@@ -31,6 +31,10 @@ def check_labelled(folder: str, names: Sequence[str], key: str, listing: Path, c
     """
     listed = listing.is_file()
     manifest = Manifest.read(listing) if listed else fingerprint(folder, cache)
+    if not listed and manifest.key != key:
+        # Own labels are drawn on some photographs of a folder, and list these alone.
+        labelled = set(names)
+        manifest = Manifest(manifest.folder, [entry for entry in manifest.entries if entry.name in labelled])
     if manifest.key != key:
         what = (
             f"{shown(listing)} is not the list of photographs"
@@ -39,6 +43,8 @@ def check_labelled(folder: str, names: Sequence[str], key: str, listing: Path, c
         )
         remedy = "remove it" if listed else f"put the old files back, or {REMEDY}"
         raise UserError(f"{what} that {shown(config)} promises ({manifest.key[:16]} instead of {key[:16]}): {remedy}.")
+    if not listed:
+        manifest.write(listing)
     entries = {entry.name: entry for entry in manifest.entries}
     unknown = next((name for name in names if name not in entries), None)
     if unknown is not None:
@@ -56,3 +62,13 @@ def check_labelled(folder: str, names: Sequence[str], key: str, listing: Path, c
     ):
         for _ in threads.map(check, names):
             shown_bar.update()
+
+
+def in_both(listing: Path, own: Path) -> set[str]:
+    """The photographs of one list whose content is also in another, whatever their names there.
+
+    Raises:
+        UserError: a list cannot be read.
+    """
+    known = {entry.sha256 for entry in Manifest.read(own).entries}
+    return {entry.name for entry in Manifest.read(listing).entries if entry.sha256 in known}
