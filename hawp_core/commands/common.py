@@ -3,7 +3,7 @@
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jsonschema
@@ -129,8 +129,12 @@ def find_model(args: argparse.Namespace) -> Path:
     return found[-1]
 
 
-def add_compute(parser: argparse.ArgumentParser) -> None:
-    """Options of how the work is carried out; none of them changes the address of a result."""
+def add_compute(parser: argparse.ArgumentParser, *, precision: bool = True) -> None:
+    """Options of how the work is carried out; none of them changes the address of a result.
+
+    Args:
+        precision: of the arithmetic may be chosen.
+    """
     group = parser.add_argument_group("computation (does not change a result's address)")
     group.add_argument(
         "--device",
@@ -138,11 +142,12 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="auto, cpu, cuda, cuda:1 (the second GPU), or mps (Apple's) [from the config: auto]",
     )
-    group.add_argument(
-        "--precision",
-        choices=("auto", "float32", "bfloat16"),
-        help="of the network's arithmetic [from the config: auto]",
-    )
+    if precision:
+        group.add_argument(
+            "--precision",
+            choices=("auto", "float32", "bfloat16"),
+            help="of the network's arithmetic [from the config: auto]",
+        )
     group.add_argument(
         "--threads",
         type=setting("compute.threads"),
@@ -202,17 +207,21 @@ def add_run(parser: argparse.ArgumentParser, config: str = "the run's configurat
     parser.add_argument("rounds", nargs="?", metavar="rounds=N", help="this many real rounds [from the config]")
 
 
-def named_run(args: argparse.Namespace) -> tuple[list[Path | Nested], int | None]:
+def named_run(
+    args: argparse.Namespace, usual: Sequence[str] = (DEFAULT_CONFIG,)
+) -> tuple[list[Path | Nested], int | None]:
     """The configuration files and the settings laid over them, and the number of rounds or None, wherever on the line
     `rounds=N` stands.
+
+    Args:
+        usual: the files where the line names none.
 
     Raises:
         UserError: neither a file nor KEY=VALUE, or something else than rounds=N.
     """
     changes = [word for word in args.config if "=" in word and not Path(word).exists()]
-    files = [find_configuration(word) for word in args.config if word not in changes] or [
-        find_configuration(DEFAULT_CONFIG)
-    ]
+    named = [word for word in args.config if word not in changes]
+    files = [find_configuration(word) for word in named or usual]
     words = [word for word in changes if word.startswith("rounds=")] + ([args.rounds] if args.rounds else [])
     sources: list[Path | Nested] = [*files]
     sources += [_setting(word) for word in changes if not word.startswith("rounds=")]

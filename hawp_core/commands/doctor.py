@@ -25,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="seconds to wait for a free node [%(default)s]",
     )  # fmt: skip
     common.add_run(parser)
-    parser.set_defaults(config=None)
+    # What is not given is the profile's, which is read later.
+    parser.set_defaults(config=[])
 
 
 def run(args: argparse.Namespace) -> None:
@@ -34,8 +35,8 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.workflow.slurm_check import Profile, check_cluster
 
     profile = Profile.read(args.profile) if args.profile else None
-    args.config = args.config or (profile and profile.configuration) or [common.DEFAULT_CONFIG]
-    settings = merged_settings(common.named_run(args)[0])
+    usual = (profile and profile.configuration) or [common.DEFAULT_CONFIG]
+    settings = merged_settings(common.named_run(args, usual)[0])
     checks = list(check_machine(settings, with_gpu=profile is None))
     if profile is not None:
         checks += check_cluster(profile, settings, args.wait)

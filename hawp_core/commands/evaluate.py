@@ -71,7 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--dest", type=Path, metavar="JSON", help="where to write the metrics [beside the model]")
     common.add_expect(parser)
-    common.add_compute(parser)
+    common.add_compute(parser, precision=False)
 
 
 def run(args: argparse.Namespace) -> None:

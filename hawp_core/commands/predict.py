@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images at a time, without --size [%(default)s]",
     )
-    common.add_compute(parser)
+    common.add_compute(parser, precision=False)
 
 
 def _size(text: str) -> int | Literal["native"]:
@@ -80,6 +80,7 @@ def _size(text: str) -> int | Literal["native"]:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
+    args.ext = list(dict.fromkeys(args.ext))
     from hawp_core.data.photographs.selection import is_video, select
     from hawp_core.model.parser import load
     from hawp_core.model.shipped import SHIPPED

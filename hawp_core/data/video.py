@@ -46,9 +46,13 @@ def describe(path: Path) -> Video:
     """
     video = _opened(path)
     try:
-        counted, rate = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
+        return _described(video)
     finally:
         video.release()
+
+
+def _described(video: cv2.VideoCapture) -> Video:
+    counted, rate = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
     return Video(int(counted) if 0 < counted < 2**40 else 0, float(rate) if 0 < rate < 1e6 else 0.0)
 
 
@@ -58,9 +62,9 @@ def frames(path: Path, every: int) -> Iterator[tuple[int, np.ndarray]]:
     Raises:
         Unplayable: as `describe`; or, after the frames that there are, the file was cut short.
     """
-    counted = describe(path).frames
     video, number = _opened(path), 0
     try:
+        counted = _described(video).frames
         while video.grab():
             if number % every == 0:
                 there, frame = video.retrieve()

@@ -17,6 +17,7 @@ import numpy as np
 from hawp_core.geometry.wireframe import Wireframe
 
 OVERLAP = 1 / 8  # of a tile's side, that the next one sees too
+LEAST_SIDE = 16  # pixels of a tile, below which two could not overlap
 # Pixels. An end this near to a border between tiles was made by it.
 _AT_BORDER = 8.0
 # Two junctions of different tiles this near are one.
@@ -41,10 +42,10 @@ def cut(width: int, height: int, side: int) -> list[Tile]:
     """Tiles of at most `side` x `side` pixels that cover a picture row by row, each overlapping the next by an eighth or more.
 
     Raises:
-        ValueError: a side below 16 pixels.
+        ValueError: a side below LEAST_SIDE.
     """
-    if side < 16:
-        raise ValueError(f"tiles of {side} pixels cannot overlap: 16 are the least")
+    if side < LEAST_SIDE:
+        raise ValueError(f"tiles of {side} pixels cannot overlap: {LEAST_SIDE} are the least")
     columns, rows = _spans(width, side), _spans(height, side)
     return [Tile(left, top, min(side, width), min(side, height)) for top in rows for left in columns]
 

@@ -14,7 +14,7 @@ from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import first_proposals, pair_codes, pair_votes
 from hawp_core.model.detection import find_junctions, least_votes, score_of_votes, verification_scores
-from hawp_core.model.line_scores import heatmap_scores, refine_heatmap
+from hawp_core.model.line_scores import final_scores, heatmap_scores, refine_heatmap
 from hawp_core.model.network import WireframeNetwork
 
 # Most candidates on 41 of the measured photographs at 512 x 512 were 7,229 (benchmarks/RESULTS.md).
@@ -74,7 +74,7 @@ class FixedDetection(nn.Module):
         heatmap = refine_heatmap(self.network.heatmap_logits(prediction.features).float().softmax(dim=1)[:, 1])
         image_index = torch.zeros(len(adjusted), dtype=torch.int64, device=adjusted.device)
         heat = heatmap_scores(heatmap, image_index, adjusted * STRIDE)
-        return (verification_scores(self.network, prediction, adjusted, initial, image_index) * heat).sqrt()
+        return final_scores(verification_scores(self.network, prediction, adjusted, initial, image_index), heat)
 
 
 def grey_levels(image: torch.Tensor) -> torch.Tensor:

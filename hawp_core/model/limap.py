@@ -16,7 +16,7 @@ import numpy as np
 
 from hawp_core.model.parser import Model, load
 from hawp_core.model.shipped import SHIPPED
-from hawp_core.runtime.files import replacing
+from hawp_core.runtime.files import write_text
 
 MODULE_NAME = "hawp_rounds"
 
@@ -77,6 +77,5 @@ def save_segments(folder: Path | str, image_id: int, segments: np.ndarray) -> Pa
     lines = np.asarray(segments, np.float64)[:, :4].tolist()
     text = "".join(f"{row}\n" for row in [len(lines), *(" ".join(map(str, line)) for line in lines)])
     path = Path(folder) / f"segments_{image_id}.txt"
-    with replacing(path) as temporary:
-        Path(temporary).write_text(text)
+    write_text(path, text)
     return path

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from hawp_core.geometry.homography import clip_lines
-from hawp_core.geometry.resize import enlarge, shrink
-from hawp_core.geometry.tiles import cut, merge
+from hawp_core.geometry.resize import to_size
+from hawp_core.geometry.tiles import LEAST_SIDE, cut, merge
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.detection import detect
 from hawp_core.model.network import WireframeNetwork
@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 def scaled(gray: np.ndarray, side: int) -> np.ndarray:
     """(H, W) uint8 with its longer side resized to `side` pixels, and the shorter one in proportion, one pixel at least."""
     height, width = (max(1, round(length * side / max(gray.shape))) for length in gray.shape)
-    return enlarge(shrink(gray, min(gray.shape[0], height), min(gray.shape[1], width)), height, width)
+    return to_size(gray, width, height)
 
 
 def detect_native(
@@ -41,13 +41,13 @@ def detect_native(
     Args:
         network: in evaluation mode.
         gray: (H, W) uint8.
-        tile: longest side of what passes the network at once, pixels, rounded up to the network's multiple.
+        tile: longest side of what passes the network at once, pixels, rounded up to the network's multiple, LEAST_SIDE at least.
         min_score: of a line in its tile.
         progress: told after each few tiles.
     """
     multiple = network.architecture.multiple
     height, width = gray.shape
-    tiles = cut(width, height, -(-tile // multiple) * multiple)
+    tiles = cut(width, height, -(-max(tile, LEAST_SIDE) // multiple) * multiple)
     at_once = max(1, _PIXELS_AT_ONCE // (tiles[0].width * tiles[0].height))
     found: list[Wireframe] = []
     for start in range(0, len(tiles), at_once):

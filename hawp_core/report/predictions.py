@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hawp_core.data.photographs.decoding import Unreadable, read_gray
-from hawp_core.data.photographs.selection import IMAGE, VIDEO, Selection, frame_outputs, is_video, outputs, too_long
+from hawp_core.data.photographs.selection import IMAGE, Selection, frame_outputs, is_video, outputs, too_long
 from hawp_core.data.video import Unplayable, describe, frames
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.parser import Model
@@ -24,7 +24,6 @@ from hawp_core.runtime.progress import bar
 from hawp_core.runtime.signals import StopRequest
 
 ROWS = "jsonl"
-ENDINGS = (*IMAGE, ROWS, VIDEO)
 # Batches that are ready before the network wants them, and that wait to be written.
 _AHEAD = 2
 
@@ -35,7 +34,7 @@ class Options:
 
     Attributes:
         folder: where results go.
-        endings: of ENDINGS.
+        endings: of IMAGE, ROWS and VIDEO, each once.
         size, tile: as in `Model.__call__`.
         every: of a video, the first of so many frames.
         batch: images that pass the network together, where each is resized to its square.
@@ -240,20 +239,23 @@ class Predictions:
     def _look_at_video(
         self, file: Path, name: str, write: Behind[_Found], add: Behind[_Shown], shown: "tqdm[NoReturn]"
     ) -> None:
-        overlays = [path for path in self._planned[file] if not is_current(path, self._made[name])]
+        overlay = next((path for path in self._planned[file] if not is_current(path, self._made[name])), None)
         try:
+            frame = frame_outputs(self._options.folder, f"{name}/0", self._images)
+            if too_long([*self._planned[file], *(path.parent for path in frame)]):
+                raise Unplayable(file, "its name leaves no room for an ending: shorten it")
             about = describe(file)
             shown.total = (shown.total or 0) + -(-about.frames // self._options.every)
             with contextlib.ExitStack() as held:
                 draw = None
-                for path in overlays:
+                if overlay is not None:
                     rate = about.rate / self._options.every
                     # Waited for before the video takes its place.
-                    draw = held.enter_context(overlay_video(path, rate, self._made[name]))
+                    draw = held.enter_context(overlay_video(overlay, rate, self._made[name]))
                     held.callback(add.wait)
                 pictures = held.enter_context(
                     contextlib.closing(
-                        in_background(self._frames(file, name, draw is not None), most=_AHEAD * self._batch)
+                        in_background(self._frames(file, name, draw is not None, shown), most=_AHEAD * self._batch)
                     )
                 )
                 before = len(self.outcome.failures)
@@ -266,7 +268,7 @@ class Predictions:
         except _CutShort:
             return
 
-    def _frames(self, file: Path, name: str, drawn: bool) -> Iterator[_Picture | str]:
+    def _frames(self, file: Path, name: str, drawn: bool, shown: "tqdm[NoReturn]") -> Iterator[_Picture | str]:
         try:
             for number, gray in frames(file, self._options.every):
                 frame = f"{name}/{number:06d}"
@@ -275,6 +277,7 @@ class Predictions:
                     yield self._prepared(job, gray, drawn)
                 else:
                     self.outcome.earlier += 1
+                    shown.update()
         except Unplayable as error:
             yield str(error)
 

@@ -1,10 +1,13 @@
 """`hawp doctor` says what would fail on this machine, one sentence a fault."""
 
+import contextlib
+
 import pytest
 import torch
 import yaml
 
 from hawp_core.commands import cli
+from hawp_core.workflow import slurm_check
 from hawp_core.workflow.slurm_check import minutes
 from hawp_core.workflow.slurm_profile import Profile
 
@@ -48,6 +51,17 @@ def test_a_profile_is_read_as_snakemake_reads_it(workplace):
         profile = Profile.read("slurm")
         assert profile.text("slurm_partition", "train") == "gpu"
         assert profile.text("gpu_model", "train") == "a100" and profile.text("gpu_model") is None
+
+
+def test_a_setting_on_the_line_is_laid_over_the_profiles_configuration(workplace, monkeypatch):
+    (workplace / "slurm").mkdir()
+    (workplace / "slurm" / "config.yaml").write_text(yaml.safe_dump({"executor": "slurm", "configfile": "mine.yaml"}))
+    (workplace / "mine.yaml").write_text("name: mine\n")
+    checked = []
+    monkeypatch.setattr(slurm_check, "check_cluster", lambda profile, settings, wait: checked.append(settings) or [])
+    with contextlib.suppress(SystemExit):
+        cli.main(["doctor", "--profile", "slurm", "--config", "compute={threads: 2}"])
+    assert [(settings.name, settings.compute.threads) for settings in checked] == [("mine", 2)]
 
 
 @pytest.mark.parametrize(("text", "expected"), [("01:00:00", 60), ("2-00:30:00", 2910), ("UNLIMITED", None)])

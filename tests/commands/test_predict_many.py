@@ -133,7 +133,7 @@ def film(path, code, frames=9):
 @pytest.mark.parametrize(("name", "code"), [("clip.mp4", "mp4v"), ("clip.avi", "MJPG")])
 def test_frames_of_a_video_are_images_and_an_overlay_is_a_video(predict, tmp_path, name, code):
     film(tmp_path / name, code)
-    words = (name, "in/a.jpg", "--saveto", "out", "--every", "4", "--ext", "jsonl", "svg", "mp4")
+    words = (name, "in/a.jpg", "--saveto", "out", "--every", "4", "--ext", "jsonl", "svg", "mp4", "mp4")
     exit_code, printed = predict(*words)
     assert exit_code == 0, printed
     assert [row["filename"] for row in rows(tmp_path / "out")] == ["a.jpg", *(f"{name}/{n:06d}" for n in (0, 4, 8))]
@@ -166,6 +166,14 @@ def test_broken_videos_are_named_and_what_can_be_decoded_is_done(predict, tmp_pa
     names = [row["filename"] for row in rows(tmp_path / "out")]
     assert names[:2] == ["a.jpg", "half.avi/000000"] and 3 <= len(names) < 10
     assert [path.name for path in (tmp_path / "out").iterdir()] == [NAME]
+
+
+def test_a_video_whose_name_is_too_long_is_named_and_the_rest_is_done(predict, tmp_path):
+    long = "v" * 251 + ".mp4"
+    film(tmp_path / "usual.mp4", "mp4v").rename(tmp_path / long)
+    code, printed = predict(long, "in/a.jpg", "--saveto", "out", "--ext", "png", "mp4")
+    assert code == 2 and "its name leaves no room for an ending" in printed and "Traceback" not in printed
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.jpg.png"]
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,9 @@ def test_a_packed_archive_that_is_larger_than_its_file_is_not_unpacked(content, 
     assert load_checkpoint(tmp_path / "plain.pth")
     monkeypatch.setattr(torch, "load", None)
     monkeypatch.setattr(zipfile.ZipFile, "testzip", None)
-    with pytest.raises(UserError, match=r"bomb\.pth is no checkpoint that can be read safely"):
+    with pytest.raises(UserError, match=r"bomb\.pth is no checkpoint that can be read safely") as caught:
         load_checkpoint(tmp_path / "bomb.pth")
+    assert "larger than itself" in str(caught.value.__cause__)
 
 
 def test_settings_and_files_of_models_have_the_same_limits():

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from hawp_core import load
-from hawp_core.model.native import scaled
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.native import detect_native, scaled
+from hawp_core.model.network import WireframeNetwork
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,14 @@ THREE = {
     256: (704, [(240, 70, 200, 60), (240, 180, 190, 70), (470, 128, 200, 120)], 2),
     128: (352, [(120, 64, 90, 60), (235, 64, 80, 70)], 2),
 }
+
+
+def test_the_least_tile_is_one_that_can_overlap():
+    shallow = Architecture(
+        image_size=64, width=16, depth=1, stacks=1, line_points=8, junction_features=8, verification_width=16
+    )
+    network = WireframeNetwork(shallow).eval()
+    assert detect_native(network, np.zeros((40, 40), np.uint8), tile=1, min_score=0.99).width == 40
 
 
 @pytest.mark.numeric

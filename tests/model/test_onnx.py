@@ -116,7 +116,7 @@ def test_lines_of_ten_photographs_are_those_of_pytorch(recipe, shipped_by_votes,
     np.testing.assert_allclose(np.sort(found[:count].sum(1))[count // 2], np.median(expected.lines.sum(1)), rtol=0.05)
 
 
-def test_a_graph_of_another_model_is_found_out(shipped_by_votes):
+def test_the_same_lines_are_counted_whichever_way_round():
     image = onnx.drawings((64, 64), colour=True)[0]
     assert image.shape == (64, 64, 3) and np.array_equal(onnx.drawings((64, 64), colour=True)[0], image)
     lines = np.array([[1.0, 2, 30, 40], [5, 5, 9, 9]])
@@ -154,9 +154,21 @@ def test_options_that_make_no_graph_are_refused(options, said, tmp_path, hawp):
 def test_the_command_writes_the_network_alone(network, graph, tmp_path, hawp, monkeypatch):
     save_checkpoint(tmp_path / "model.pth", network, epoch=3, recipe={"key": "0" * 16})
     # What the fixture exported is what the command would export, in seconds.
-    monkeypatch.setattr(onnx, "export_network", lambda network, path, about: shutil.copy(graph, path))
+    told = {}
+    monkeypatch.setattr(
+        onnx, "export_network", lambda network, path, about: (told.update(about), shutil.copy(graph, path))
+    )
     code, printed = hawp("export-onnx", tmp_path / "model.pth", tmp_path / "model.onnx", "--network")
     assert code == 0 and "differs from PyTorch by at most" in printed
+    assert told == {"epoch": 3, "key": "0" * 16, "model": "model.pth"}
+
+
+def test_a_graph_that_finds_other_lines_is_told(network, tmp_path, hawp, monkeypatch):
+    save_checkpoint(tmp_path / "model.pth", network, epoch=3, recipe={})
+    monkeypatch.setattr(onnx, "export_lines", lambda detection, path, about, **_: path.write_bytes(b"a graph"))
+    monkeypatch.setattr(onnx, "agreement", lambda *_, **__: onnx.Agreement(100, 50, 0))
+    code, printed = hawp("export-onnx", tmp_path / "model.pth", tmp_path / "model.onnx")
+    assert code == 2 and "50 of 100 lines" in printed
 
 
 def test_missing_packages_are_named(network, tmp_path, monkeypatch):

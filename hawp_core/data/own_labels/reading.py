@@ -128,7 +128,7 @@ def _read(path: Path, below: Path, images: Path) -> tuple[list[Drawn], int]:
         reason = f"it cannot be read: {error.strerror}" if error.strerror else first_line(error)
     # What damaged files raise in zipfile, NumPy and here.
     except (ValueError, KeyError, TypeError, IndexError, EOFError, OverflowError, MemoryError, RuntimeError,
-            NotImplementedError, AttributeError, zipfile.BadZipFile, zlib.error, ExpatError) as error:  # fmt: skip
+            AttributeError, zipfile.BadZipFile, zlib.error, ExpatError) as error:  # fmt: skip
         reason = first_line(error)
     raise UserError(
         f"{shown(path)} is no label file ({reason}): give JSON of HAWP, L-CNN or labelme, CVAT's XML, or L-CNN's npz."
