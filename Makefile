@@ -36,7 +36,7 @@ test: $(READY)  ## Run the tests
 	pytest -m "not slurm" -n auto --dist loadfile --no-loadscope-reorder
 
 # Each library chooses its kernels by the processor, so each is told of a smaller one.
-test-numeric: $(READY)  ## Run the tests of numbers as an old processor would round them (2 min)
+test-numeric: $(READY)  ## Run the tests of numbers as an old processor would round them (1.5 min)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENCV_CPU_DISABLE=AVX512-SKX,AVX2,AVX \
 	    NPY_DISABLE_CPU_FEATURES="X86_V4 X86_V3" pytest -m numeric -n auto --dist loadfile
 

@@ -20,7 +20,7 @@ class Model:
     """A wireframe parser.
 
     >>> model = load()  # doctest: +SKIP
-    >>> model = load("exp-ssl/small-round2/KEY/model-00004.pth")  # doctest: +SKIP
+    >>> model = load("exp-ssl/small-round2/KEY/model-00016.pth")  # doctest: +SKIP
     >>> wireframe = model(image)  # doctest: +SKIP
 
     Args:
