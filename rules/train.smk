@@ -19,7 +19,8 @@ rule train:
         "../envs/hawp.yaml"
     threads: RUN.cores * SETTINGS.train.gpus
     resources:
-        gpu=SETTINGS.train.gpus * SETTINGS.train.nodes,
+        # On several nodes so many on each: a total would bind the step that starts the others, on the first node alone.
+        **({"gpu": SETTINGS.train.gpus} if SETTINGS.train.nodes == 1 else {"gres": f"gpu:{SETTINGS.train.gpus}"}),
         nodes=SETTINGS.train.nodes,
         mem_mb=COMPUTE.mem_mb * SETTINGS.train.gpus,
         runtime=growing(COMPUTE.train_minutes),

@@ -82,7 +82,7 @@ def _start(folder: Path, count: int, nodes: int, said: BinaryIO) -> subprocess.P
     command += ["--signals-to-handle", "SIGQUIT", "--nproc-per-node", str(count)]
     return subprocess.Popen(
         [*command, "-m", "hawp_core.training.launch", str(folder)],
-        env={**os.environ, LIFELINE: str(folder / "lifeline")},
+        env={**(dict(os.environ) if nodes == 1 else _of_the_job()), LIFELINE: str(folder / "lifeline")},
         stdin=subprocess.DEVNULL,
         # torchrun's reports of failures are kept apart; the processes take up standard output as standard error.
         stdout=STANDARD_ERROR,
@@ -105,6 +105,13 @@ def _on_each_node(nodes: int) -> list[str]:
         f"trap '' {ignored}; exec env PET_NODE_RANK=$SLURM_PROCID \"$@\"",
         "sh",
     ]
+
+
+def _of_the_job() -> dict[str, str]:
+    """The environment without what srun says of this step, which another srun would take for its own: one node, one task."""
+    of_steps = ("SLURM_", "SRUN_", "SBATCH_")
+    kept = ("SLURM_JOB_ID", "SLURM_CONF")
+    return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(of_steps)}
 
 
 def _where_they_meet() -> list[str]:

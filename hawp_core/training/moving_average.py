@@ -19,7 +19,7 @@ class MovingAverage(AveragedModel):
     n_averaged: torch.Tensor
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        super().__init__(network, use_buffers=True)
+        super().__init__(network)
         self.decay = decay
 
     @torch.no_grad()

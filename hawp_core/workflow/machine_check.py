@@ -1,5 +1,6 @@
 """What this machine needs before the first step of a run: libraries, a folder to write, space, photographs, its GPU."""
 
+import argparse
 import contextlib
 import importlib.util
 import os
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hawp_core.data.photographs.folder import locate
+from hawp_core.errors import UserError
+from hawp_core.runtime.devices import choose_compute
 from hawp_core.runtime.extras import EXTRA_OF, how_to_get
 from hawp_core.runtime.setting_types import Settings
 
@@ -88,15 +91,16 @@ def check_photographs(settings: Settings) -> Check:
 
 def check_gpu(settings: Settings) -> Check:
     """What computes here."""
-    seen = 0
+    seen, fault = 0, None
     with contextlib.suppress(ImportError):
         import torch
 
         seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        try:
+            choose_compute(argparse.Namespace(), settings.compute)
+        except UserError as error:
+            fault = str(error)
     device, gpus = settings.compute.device, settings.train.gpus
-    fault = None
-    if device.startswith("cuda") and not seen:
-        fault = f"compute.device is {device} and PyTorch sees no GPU here: use auto or cpu, or mend the driver (nvidia-smi)."
-    elif seen and device != "cpu" and seen < gpus:
+    if fault is None and seen and device != "cpu" and seen < gpus:
         fault = f"train.gpus is {gpus} and PyTorch sees {seen} here: set train.gpus to {seen} or less."
     return Check("GPUs", str(seen) if seen else "none: on the CPU", fault)

@@ -71,7 +71,8 @@ class Origin:
                 f"{shown(model)} does not say what it was trained with ({error}): it is damaged; train or copy it again."
             ) from error
         # A model that several runs share lies under each one's name, and says who trained it.
-        name = model.parent.parent.name if made.key and model.parent.name == made.key else made.name
+        folder = model.parent.parent.name
+        name = folder if made.key and model.parent.name == made.key and folder not in ("", "..") else made.name
         return cls(made.key or sha256(model)[:KEY_LENGTH], name or model.stem, info.epoch, made.shapes)
 
 

@@ -125,8 +125,10 @@ def _check_demand(demand: Demand, partitions: dict[str, dict[str, str]]) -> list
     """GPUs, memory and time of a rule beside the nodes and limits of its partition."""
     name = demand.partition or _default(partitions) or ""
     # Memory in MB; a + says "and more".
-    lines = _ask("sinfo", "--noheader", "--Node", f"--partition={name}", "--format=%G|%m").stdout.splitlines()
-    nodes = [line.strip().split("|") for line in lines]
+    done = _ask("sinfo", "--noheader", "--Node", f"--partition={name}", "--format=%G|%m")
+    if done.returncode:
+        return [Check(f"nodes for {demand.rule}", f"not checked ({last_line(done.stderr)})")]
+    nodes = [line.strip().split("|") for line in done.stdout.splitlines()]
     most_memory = max((int(memory.rstrip("+")) for _, memory in nodes), default=0)
     limit = partitions[name].get("MaxMemPerNode", "UNLIMITED")
     most_memory = min(most_memory, int(limit)) if limit.isdecimal() and int(limit) else most_memory

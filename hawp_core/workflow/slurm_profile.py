@@ -72,7 +72,14 @@ class Profile:
 
     def _demand(self, rule: str, setting: str, gpus: int, memory: int, minutes: int) -> Demand:
         own = self.rules.get(rule, {})
-        memory, minutes = (int(str(own.get(key, value))) for key, value in (("mem_mb", memory), ("runtime", minutes)))
+        try:
+            memory, minutes = (
+                int(str(own.get(key, value))) for key, value in (("mem_mb", memory), ("runtime", minutes))
+            )
+        except ValueError as error:
+            raise UserError(
+                f"{self.path}: {rule} asks for mem_mb or runtime in words that are not compared here: write whole megabytes and minutes."
+            ) from error
         model, partition = (self.text(key, rule) for key in ("gpu_model", "slurm_partition"))
         return Demand(rule, f"compute.{setting}", gpus, memory, minutes, model, partition)
 

@@ -127,7 +127,8 @@ class Run:
     # Killed drivers leave a lock and Slurm jobs behind: without this, the same command would not carry on.
     @in_a_sentence
     def _prepare(self, executor: driver.ExecutorPlugin, executor_settings: object) -> None:
-        """Before a run: clear what killed drivers left. Instead of one: say what it would cost."""
+        """Before a run: clear what killed drivers left. Before a run or a dry run: link what other names hold; a dry run
+        then says what the rest would cost."""
         asked = max(self._named, default=self.settings.rounds)
         planned = self.chain and dataclasses.replace(self.chain, rounds=self.chain.rounds[: asked + 1])
         if executor.common_settings.dryrun_exec and planned:

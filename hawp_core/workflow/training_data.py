@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config, read_validation_shapes
 from hawp_core.errors import UserError
 from hawp_core.runtime.setting_types import Settings
-from hawp_core.workflow.paths import FINGERPRINT_CACHE, manifest_file, photograph_cache
+from hawp_core.workflow.paths import (
+    FINGERPRINT_CACHE,
+    OWN_FINGERPRINT_CACHE,
+    manifest_file,
+    own_labels,
+    photograph_cache,
+)
 
 if TYPE_CHECKING:
     from hawp_core.data.label_file import LabelFile
@@ -30,13 +36,13 @@ def own_data(path: Path) -> PhotographData:
 
 
 def training_data(
-    settings: Settings, config: Path, data: ShapeData | PhotographData, own_labels: Path | None
+    settings: Settings, config: Path, data: ShapeData | PhotographData, own_config: Path | None
 ) -> tuple["ShapeSet | PhotographSet | Mixture", "ShapeSet"]:
     """What is learned from, and the shapes that the model is validated on.
 
     Args:
         config, data: a data config, and what it says.
-        own_labels: data config of own labels that are mixed in; None for none.
+        own_config: data config of own labels that are mixed in; None for none.
 
     Raises:
         UserError: a file is missing, damaged or of another kind, or photographs changed since they were labelled.
@@ -50,9 +56,9 @@ def training_data(
     if isinstance(data, ShapeData):
         return ShapeSet(data.train), validation
     photographs, own = _photographs(config, settings, data), None
-    if own_labels:
-        corrected = own_data(own_labels)
-        own = _photographs(own_labels, settings, corrected), settings.labels.share
+    if own_config:
+        corrected = own_data(own_config)
+        own = _photographs(own_config, settings, corrected), settings.labels.share
         # What was corrected is not learned as it was before as well.
         photographs = photographs.without(
             in_both(manifest_file(data.photographs), manifest_file(corrected.photographs))
@@ -70,7 +76,9 @@ def _photographs(config: Path, settings: Settings, data: PhotographData) -> "Pho
 
     def check(labels: "LabelFile") -> None:
         listing = manifest_file(data.photographs)
-        check_labelled(data.folder, labels.names, data.photographs, listing, FINGERPRINT_CACHE, config)
+        # A cache knows one folder; own labels may have another than the run's.
+        known = OWN_FINGERPRINT_CACHE if data.labels == own_labels(data.key) else FINGERPRINT_CACHE
+        check_labelled(data.folder, labels.names, data.photographs, listing, known, config)
 
     cache = photograph_cache(data.photographs, size)
     return labelled_photographs(data.labels, data.key, data.folder, size, flips, cache, check)

@@ -27,7 +27,7 @@ def test_every_fault_is_a_sentence_with_its_remedy(workplace, capsys):
     assert ended.value.code == 1
     missing, gpu = capsys.readouterr().out.splitlines()
     assert missing.startswith("photographs.folder is nowhere") and "correct it" in missing
-    assert "PyTorch sees no GPU here: use auto or cpu" in gpu
+    assert "cuda was asked for and PyTorch sees no GPU here" in gpu
 
 
 @pytest.mark.parametrize(

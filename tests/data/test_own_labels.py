@@ -15,7 +15,7 @@ from hawp_core.data.own_labels.drawn import Drawn
 from hawp_core.data.own_labels.listing import read_listing, write_listing
 from hawp_core.data.own_labels.placing import Counts, place, place_all
 from hawp_core.data.own_labels.reading import OwnLabels, read_own_labels
-from hawp_core.data.own_labels.writing import LAYOUTS, write_own_labels
+from hawp_core.data.own_labels.writing import LAYOUTS, _apart, write_own_labels
 from hawp_core.data.photographs.decoding import _TURNS, read_gray, read_size
 from hawp_core.data.photographs.manifest import fingerprint
 from hawp_core.errors import UserError
@@ -203,6 +203,12 @@ def test_lines_are_cut_at_the_photograph_and_what_is_none_is_counted(folder):
     np.testing.assert_allclose(found.lines[1], [-0.5, 45, 20, 45])
     assert found.lines[:, ::2].max() <= 119.5 and found.lines[:, 1::2].max() <= 89.5
     np.testing.assert_array_equal(found.lines[0], [10, 10, 50, 10])
+
+
+def test_files_of_photographs_whose_names_fall_together_stay_apart():
+    assert _apart(["a.jpg", "b.png"], ".json") == ["a.json", "b.json"]
+    assert _apart(["a.jpg", "A.png"], ".json") == ["a.jpg.json", "A.png.json"]
+    assert _apart(["a.jpg", "a.png", "a.jpg.png"], ".json") == ["a.jpg.json", "a.png.json", "a.jpg.png.json"]
 
 
 def test_a_line_that_lies_too_far_away_is_refused():

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 from argparse import Namespace
@@ -13,6 +14,7 @@ import torch
 from cluster import Cluster, wait_until
 from first_steps import check_first_step, first_step
 from places import ROOT, SUPPORT, TINY
+from test_rounds import Run
 
 from hawp_core.commands import cli
 from hawp_core.training import distributed, launch
@@ -58,6 +60,19 @@ def test_the_first_step_over_two_nodes_is_that_of_one_process(cluster: Cluster, 
     for step in found:
         check_first_step(step, expected)
     assert not list(tmp_path.glob(".hawp-*"))
+
+
+def test_a_training_of_the_workflow_takes_two_nodes(cluster: Cluster, photographs, tmp_path):
+    train = {"nodes": 2, "synthetic": {"epochs": 2, "batch_size": 4, "base_lr": 0.001, "steps": [1]}}
+    run = Run(cluster, tmp_path / "run", 0, photographs, train=train)
+    run.command += ["--until", "train"]
+    try:
+        run.finish()
+    finally:
+        run.stop()
+    (said,) = run.logs("train").values()
+    assert re.search(r"images on 2 x ", said), said
+    assert len(list(run.folder.glob("exp-ssl/tiny-round0/*/model-00002.pth"))) == 1
 
 
 def test_a_node_is_lost_and_one_carries_on(cluster: Cluster, submit, tmp_path):

@@ -63,12 +63,12 @@ def test_every_real_round_consumes_own_labels_and_no_other_step_does(settings):
     assert other.own == chain.own and other.rounds[1].train.key != chain.rounds[1].train.key
     assert planned(settings, files="", share=0.5).recipes == without.recipes
     assert planned(settings, join=2.0).own.key != chain.own.key
-    # A round of 6 photographs sees 2 more of 8, and with own labels alone 2.
     assert [state(recipe).word for recipe in chain.recipes].count("missing") == len(chain.recipes)
     assert [each.recipe for each in activities(chain)] == chain.recipes
     alone = planned(settings, share=1)
     assert alone.rounds[1].train.inputs["data"] == chain.own.key and "labels" not in alone.rounds[1].train.inputs
     assert " --shapes data-ssl/synthetic-shapes/" in training_options(alone.rounds[1].train)
+    # A round of 6 photographs sees 2 more of 8, and with own labels alone 2.
     first = estimate(settings, planned(settings, files="")).trained
     assert estimate(settings, chain).trained - first == 2 * (8 - 6)
     assert estimate(settings, alone).trained - first == 2 * (2 - 6)

@@ -47,8 +47,11 @@ def drawn_in(path: Path, below: Path, images: Path, content: object) -> tuple[Dr
     """
     file = typed(_File, content)
     image = file.imagePath.replace("\\", "/")
-    written = os.path.relpath(path.absolute().parent / image, images.absolute()).replace(os.sep, "/")
     mirrored = (below / Path(image).name).as_posix()
+    try:
+        written = os.path.relpath(path.absolute().parent / image, images.absolute()).replace(os.sep, "/")
+    except ValueError:  # on another drive of Windows
+        written = mirrored
     chosen = [shape for shape in file.shapes if shape.shape_type in KINDS]
     lines = [segments(np.array(shape.points)) - CENTRE for shape in chosen]
     scores = [

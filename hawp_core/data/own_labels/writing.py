@@ -67,7 +67,10 @@ def _apart(names: Sequence[str], ending: str) -> list[str]:
     stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
     # Some file systems know no case.
     times = Counter(stem.casefold() for stem in stems)
-    return [f"{stem if times[stem.casefold()] == 1 else name}{ending}" for name, stem in zip(names, stems, strict=True)]
+    short = [stem if times[stem.casefold()] == 1 else name for name, stem in zip(names, stems, strict=True)]
+    # Where one's whole name is what another is called without its ending, all keep theirs.
+    apart = len({name.casefold() for name in short}) == len(short)
+    return [f"{name}{ending}" for name in (short if apart else names)]
 
 
 def chosen(labels: LabelFile, names: Sequence[str], min_score: float) -> list[tuple[str, Wireframe]]:

@@ -91,8 +91,6 @@ def read_size(path: Path | str) -> tuple[tuple[int, int], int]:
     path = Path(path)
     try:
         size, orientation = _stored_size(path)
-    except Unreadable:
-        raise
     except Exception as error:  # see _decoded
         raise Unreadable(path, f"it cannot be decoded: {first_line(error)}") from error
     _check_sides(path, *size)
