@@ -16,6 +16,7 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.drawing import overlay, save_png
 from hawp_core.runtime.files import replacing, write_text
 from hawp_core.runtime.text import shown
+from hawp_core.workflow.recipe_file import KEY_LENGTH
 
 JSON_SCHEMA = "hawp-rounds wireframe 1"
 
@@ -74,11 +75,13 @@ def save(path: Path, name: str, image: np.ndarray | None, wireframe: Wireframe, 
         raise ValueError(f"wireframes are written as .png, .svg, .json or .npz, not {path.suffix!r}")
 
 
-# How each kind of file begins that is a result, and what it was made from; files of before this was said lack that.
+# How each kind of file begins that is a result, and what it was made from; files of before this was said lack that. Of a PNG
+# a check sum follows, whose bytes may look like digits.
+_MADE = rb"([0-9a-f]{%d})" % KEY_LENGTH
 _BEGINNINGS = {
-    ".json": rb'\{"schema": "' + JSON_SCHEMA.encode() + rb'", (?:"made": "([0-9a-f]*)")?',
-    ".svg": rb'<svg [^>]*viewBox="[0-9 ]+"(?: data-made="([0-9a-f]*)")?>\n<title>Wireframe of ',
-    ".png": rb"\x89PNG.*?tEXtSoftware\0" + SOFTWARE.encode() + rb".{4}(?:.{4}tEXtMade\0([0-9a-f]*))?",
+    ".json": rb'\{"schema": "' + JSON_SCHEMA.encode() + rb'", (?:"made": "' + _MADE + rb'")?',
+    ".svg": rb'<svg [^>]*viewBox="[0-9 ]+"(?: data-made="' + _MADE + rb'")?>\n<title>Wireframe of ',
+    ".png": rb"\x89PNG.*?tEXtSoftware\0" + SOFTWARE.encode() + rb".{4}(?:.{4}tEXtMade\0" + _MADE + rb")?",
 }
 _BEGINNING = 1024  # bytes
 

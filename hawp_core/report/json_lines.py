@@ -11,9 +11,32 @@ from hawp_core.errors import UserError
 from hawp_core.report.formats import JSON_SCHEMA
 from hawp_core.report.results import foreign
 from hawp_core.runtime.files import parse_json, replacing
+from hawp_core.runtime.journal import work_folder
+from hawp_core.runtime.lease import lease
+from hawp_core.runtime.progress import log
+from hawp_core.runtime.signals import StopRequest
 
 NAME = "wireframes.jsonl"
 _BEGINNING = json.dumps({"schema": JSON_SCHEMA})[:-1].encode()
+
+
+@contextlib.contextmanager
+def json_lines(folder: Path, wanted: Callable[[str], str | None], stop: StopRequest) -> Iterator["JsonLines"]:
+    """Yield the file of `folder`, which no other command writes meanwhile: one that does so now is waited for.
+
+    Args:
+        wanted: as for `JsonLines`.
+
+    Raises:
+        UserError: as `JsonLines`.
+        Interrupted: asked to stop while waiting.
+    """
+    path = folder / NAME
+    with (
+        lease(work_folder(path), stop=stop, say=log.info, passing=True),
+        contextlib.closing(JsonLines(path, wanted)) as rows,
+    ):
+        yield rows
 
 
 class JsonLines:

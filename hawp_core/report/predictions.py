@@ -15,8 +15,8 @@ from hawp_core.data.photographs.selection import IMAGE, Selection, frame_outputs
 from hawp_core.data.video import Unplayable, describe, frames
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.parser import Model
-from hawp_core.report import json_lines
 from hawp_core.report.formats import save, to_json
+from hawp_core.report.json_lines import JsonLines, json_lines
 from hawp_core.report.overlay_video import overlay_video
 from hawp_core.report.results import is_current, made
 from hawp_core.runtime.ahead import Behind, ahead, in_background
@@ -105,7 +105,7 @@ class Predictions:
         stop: a request to stop is heeded between two batches.
 
     Raises:
-        UserError: a result would replace a file that is none.
+        UserError: a result would replace an image.
     """
 
     def __init__(self, selection: Selection, model: Model, options: Options, stop: StopRequest) -> None:
@@ -113,32 +113,28 @@ class Predictions:
         self._planned = outputs(selection, options.folder, [each for each in options.endings if each != ROWS])
         self._images = [ending for ending in options.endings if ending in IMAGE]
         self._made = {name.as_posix(): self._what(file) for file, name in selection.files}
-        self._rows: json_lines.JsonLines | None = None
-        if ROWS in options.endings:
-            self._rows = json_lines.JsonLines(options.folder / json_lines.NAME, self._wanted)
+        self._rows: JsonLines | None = None
         self.outcome = Outcome()
-        self._videos = [(file, name.as_posix()) for file, name in selection.files if is_video(file)]
-        self._jobs = [
-            job for file, name in selection.files if not is_video(file) for job in self._jobs_of(file, name.as_posix())
-        ]
+        named = [(file, name.as_posix()) for file, name in selection.files]
+        self._videos = [(file, name) for file, name in named if is_video(file)]
+        self._photographs = [(file, name) for file, name in named if not is_video(file)]
 
     def run(self) -> Outcome:
         """Do all of it.
 
         Raises:
-            UserError: a result cannot be written.
+            UserError: a result cannot be written, or would replace a file that is none.
             Interrupted: stopped; what is written is kept.
         """
         threads, batch = self._options.threads, self._batch
         with contextlib.ExitStack() as held:
-            if self._rows is not None:
-                held.callback(self._rows.close)
+            if ROWS in self._options.endings:
+                self._rows = held.enter_context(json_lines(self._options.folder, self._wanted, self._stop))
+            jobs = [job for file, name in self._photographs for job in self._jobs_of(file, name)]
             write = held.enter_context(Behind(_save, threads=threads, most=_AHEAD * batch))
             add = held.enter_context(Behind(self._add, threads=1, most=_AHEAD))
-            shown = held.enter_context(bar("predict", len(self._jobs), "image"))
-            read = held.enter_context(
-                contextlib.closing(ahead(self._read, self._jobs, threads=threads, most=_AHEAD * batch))
-            )
+            shown = held.enter_context(bar("predict", len(jobs), "image"))
+            read = held.enter_context(contextlib.closing(ahead(self._read, jobs, threads=threads, most=_AHEAD * batch)))
             self._look(read, write, add, shown)
             for file, name in self._videos:
                 self._look_at_video(file, name, write, add, shown)
@@ -154,7 +150,8 @@ class Predictions:
 
     def _wanted(self, name: str) -> str | None:
         """What a row is to be made from; a frame's name is its video's, and its number."""
-        return self._made.get(name) or self._made.get(name.rpartition("/")[0])
+        video, _, number = name.rpartition("/")
+        return self._made.get(name) or (self._made.get(video) if number.isdecimal() else None)
 
     def _jobs_of(self, file: Path, name: str) -> Iterator[_Job]:
         if too_long(self._planned[file]):

@@ -32,7 +32,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".part", dir=path.parent)
+        # A letter takes four bytes at most, and a name 255.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:48]}.", suffix=".part", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         os.chmod(temporary, 0o666 & ~_umask())

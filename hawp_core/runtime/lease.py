@@ -100,12 +100,20 @@ def _alive(lease: Path, holder: _Holder) -> bool:
 
 @contextlib.contextmanager
 def lease(
-    folder: Path, *, stop: StopRequest | None = None, say: Callable[[str], None] | None = None, poll: float = 2.0
+    folder: Path,
+    *,
+    stop: StopRequest | None = None,
+    say: Callable[[str], None] | None = None,
+    poll: float = 2.0,
+    passing: bool = False,
 ) -> Iterator[None]:
     """Hold the right to write an artifact whose working state lies in `folder`.
 
     Waits while another living process holds it, and takes it over when its holder is dead: its process is gone,
     Slurm no longer runs its job, or (on another machine that Slurm does not know) it fell silent.
+
+    Args:
+        passing: the folder is there for the lease alone, and goes with it.
 
     Raises:
         Interrupted: asked to stop while waiting.
@@ -136,10 +144,8 @@ def lease(
     finally:
         over.set()
         thread.join()
-        # Not if another process took it over, thinking that this one was dead.
         with contextlib.suppress(OSError):
-            if _Holder.read(path) == _Holder.this():
-                path.unlink()
+            _give_back(path, passing)
 
 
 def _take(path: Path) -> bool:
@@ -152,6 +158,20 @@ def _take(path: Path) -> bool:
             return False
         write_text(path, json.dumps(asdict(mine)))
     return True
+
+
+def _give_back(path: Path, passing: bool) -> None:
+    """Remove the lease, unless another process took it over, thinking that this one was dead."""
+    # Who holds it may have removed the folder, which a lock would make anew.
+    if not path.exists():
+        return
+    with filelock.FileLock(path.with_suffix(".lock")):
+        if _Holder.read(path) == _Holder.this():
+            path.unlink()
+            if passing:
+                # While it is held: whoever waits for it sees that it is gone, and makes a new one.
+                path.with_suffix(".lock").unlink()
+                path.parent.rmdir()
 
 
 def worker(folder: Path) -> str | None:

@@ -1,14 +1,21 @@
 """Many images and videos: what is done stays done, one file of JSON lines, nothing half written, no foreign file lost."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import threading
 
 import cv2
 import numpy as np
 import pytest
 
 from hawp_core.errors import UserError
-from hawp_core.report.json_lines import NAME, JsonLines
+from hawp_core.geometry.wireframe import Wireframe
+from hawp_core.report.formats import made_by, save
+from hawp_core.report.json_lines import NAME, JsonLines, json_lines
+from hawp_core.runtime.signals import StopRequest
 
 
 @pytest.fixture
@@ -115,6 +122,57 @@ def test_a_full_disk_leaves_whole_rows(tmp_path, monkeypatch):
         lines.add([{"schema": "hawp-rounds wireframe 1", "filename": "b" * 20}])
     lines.close()
     assert (tmp_path / NAME).read_bytes() == whole
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from hawp_core.report.json_lines import json_lines
+from hawp_core.runtime.signals import StopRequest
+with json_lines(Path(sys.argv[1]), lambda _: None, StopRequest()) as rows:
+    rows.add([{"schema": "hawp-rounds wireframe 1", "filename": "first"}])
+    print("one", flush=True)
+    sys.stdin.readline()
+    rows.add([{"schema": "hawp-rounds wireframe 1", "filename": "second"}])
+"""
+
+
+def test_two_commands_do_not_write_one_file_at_once(tmp_path):
+    """The later one goes over the file, to leave out what it makes again: it waits until the earlier one has ended."""
+    out = tmp_path / "out"
+    other = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "one\n"
+    threading.Timer(0.5, other.stdin.close).start()
+    with json_lines(out, lambda name: "again" if name == "first" else None, StopRequest()) as mine:
+        assert other.wait(60) == 0
+        mine.add([{"schema": "hawp-rounds wireframe 1", "filename": "third"}])
+    assert [row["filename"] for row in rows(out)] == ["second", "third"]
+    assert [path.name for path in out.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "json", "npz"])
+def test_every_result_says_what_it_was_made_from(tmp_path, ending):
+    """What follows the word in a file, as a PNG's check sum does, may look like more of it."""
+    for number in range(60 if ending == "png" else 2):
+        word = f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}"
+        save(tmp_path / f"a.{ending}", "a", np.zeros((4, 4), np.uint8), Wireframe.empty(4, 4), word)
+        assert made_by(tmp_path / f"a.{ending}") == word
+
+
+def test_a_pipe_in_the_place_of_a_result_is_refused_at_once(predict, tmp_path):
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / "a.jpg.json")
+    code, printed = predict("in", "--saveto", "out", "--ext", "json")
+    assert code == 2 and "out/a.jpg.json is there already and is no result" in printed
+
+
+def test_names_of_four_byte_letters_are_written(predict, tmp_path):
+    name = "\U0001f3e0" * 60 + ".jpg"
+    (tmp_path / "in" / "a.jpg").rename(tmp_path / name)
+    assert predict(name, "--saveto", "out", "--ext", "json")[0] == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{name}.json"]
 
 
 # Videos
