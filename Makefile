@@ -61,13 +61,13 @@ lint: $(READY)  ## Check style, floors and types: ruff, import-linter, mypy, sna
 	ruff format --check .
 	lint-imports --no-logo --cache-dir .mypy_cache/imports
 	mypy
-	snakefmt --check Snakefile rules
+	snakefmt --check Snakefile rules workflow
 	snakemake --lint
 
 fix: $(READY)  ## Mend what ruff and snakefmt can mend by themselves
 	ruff check --fix .
 	ruff format .
-	snakefmt Snakefile rules
+	snakefmt Snakefile rules workflow
 
 # A Mac needs macOS 14 or later, on Apple's own processors: PyTorch is built for no other.
 lock: $(READY)  ## Write envs/requirements.lock anew, and see that Linux and macOS can install from it (2 min)
