@@ -16,6 +16,7 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import bind, pair_codes, pair_votes, propose_junctions
+from hawp_core.model.bright_pairs import bright_pairs
 from hawp_core.model.line_scores import final_scores, heatmap_scores, refine_heatmap, worth_verifying
 from hawp_core.model.network import WireframeNetwork
 
@@ -88,17 +89,19 @@ def detect(
     heatmap = refine_heatmap(heatmap)
     junctions, junction_scores, valid = find_junctions(network, prediction, architecture.max_junctions, junction_map)
     proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=architecture.residual)
+    if architecture.pairs:
+        proposals = torch.cat((proposals, bright_pairs(heatmap, junctions, valid, architecture.pairs)), dim=1)
     image_index, pair, proposal = bind(proposals, junctions, valid, architecture.binding_distance2)
 
     heat = heatmap_scores(heatmap, image_index, _lines(junctions, image_index, pair) * STRIDE)
     if not heat.is_cuda:
         # A card verifies all of them sooner than the host has waited for how many these are.
-        kept = worth_verifying(heat, min_score).nonzero().squeeze(1)
+        kept = worth_verifying(heat, architecture.heat_weight, min_score).nonzero().squeeze(1)
         image_index, pair, proposal, heat = image_index[kept], pair[kept], proposal[kept], heat[kept]
 
     adjusted, initial = _lines(junctions, image_index, pair), proposals[image_index, proposal]
     verification = verification_scores(network, prediction, adjusted, initial, image_index)
-    scores = final_scores(verification, heat)
+    scores = final_scores(verification, heat, architecture.heat_weight)
     size = (images.shape[3], images.shape[2])
     return _split(junctions, junction_scores, valid, image_index, pair, scores, size, min_score)
 

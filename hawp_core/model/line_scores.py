@@ -53,14 +53,18 @@ def heatmap_scores(heatmap: torch.Tensor, image_index: torch.Tensor, lines: torc
     return torch.cat([_scores_of_chunk(heatmap, index, chunk, x, y) for chunk, index in parts])
 
 
-def final_scores(verification: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
-    """(L,) the score by which lines are ranked: the geometric mean of verification and heatmap score."""
-    return (verification * heat).sqrt()
+def final_scores(verification: torch.Tensor, heat: torch.Tensor, weight: float) -> torch.Tensor:
+    """(L,) the score by which lines are ranked: the geometric mean of verification and heatmap score.
+
+    Args:
+        weight: of the heatmap score, 0 to 1; the published mean has a half.
+    """
+    return (verification * heat).sqrt() if weight == 0.5 else verification ** (1 - weight) * heat**weight
 
 
-def worth_verifying(heat: torch.Tensor, min_score: float) -> torch.Tensor:
+def worth_verifying(heat: torch.Tensor, weight: float, min_score: float) -> torch.Tensor:
     """(L,) bool: a verification score is at most 1, so what the heatmap alone rules out needs no verification."""
-    return heat.sqrt() > min_score
+    return final_scores(torch.ones_like(heat), heat, weight) > min_score
 
 
 def _disc(like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -57,6 +57,8 @@ class ModelSettings:
     max_junctions: int
     junction_threshold: float
     binding_distance2: float
+    pairs: int
+    heat_weight: float
     votes: int
 
 
