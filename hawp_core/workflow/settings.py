@@ -209,6 +209,11 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
             f"{source}: model.votes is {model.votes}, so that no heatmap is learned, and export.labels is heatmap: "
             "set it to votes or to recurring."
         )
+    if has_model and model.pairs and (model.votes or not settings.train.losses.heatmap):
+        raise UserError(
+            f"{source}: model.pairs is {model.pairs}, which asks the line heatmap, and with "
+            f"{'model.votes' if model.votes else 'train.losses.heatmap at 0'} none is learned: set model.pairs to 0."
+        )
     looks = export.views + export.identity
     if export.labels == "heatmap" and looks < export.min_counts:
         raise UserError(

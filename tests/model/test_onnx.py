@@ -78,22 +78,17 @@ SIDE = 256
 VOTES = 3
 
 
-@pytest.fixture(scope="module")
-def shipped_by_votes(tmp_path_factory):
-    """The shipped weights in a model whose lines are scored by votes."""
-    network, info = load_checkpoint(SHIPPED)
-    network.architecture = dataclasses.replace(network.architecture, votes=VOTES, image_size=SIDE)
-    path = tmp_path_factory.mktemp("votes") / "votes.pth"
-    save_checkpoint(path, network, epoch=info.epoch, recipe={})
-    return path
-
-
-@pytest.mark.parametrize("recipe", ["heatmap", "votes"])
-def test_lines_of_ten_photographs_are_those_of_pytorch(recipe, shipped_by_votes, tmp_path, hawp):
+@pytest.mark.parametrize("recipe", [{}, {"votes": VOTES}, {"pairs": 256, "heat_weight": 0.2}])
+def test_lines_of_ten_photographs_are_those_of_pytorch(recipe, tmp_path, hawp):
     pytest.importorskip("skimage", reason="the extra [bundled] is not installed")
     photographs = [bundled_folder() / name for name in BUNDLED]
     graph = tmp_path / "lines.onnx"
-    chosen = shipped_by_votes if recipe == "votes" else "shipped"
+    chosen = "shipped"
+    if recipe:
+        chosen = tmp_path / "model.pth"
+        network, info = load_checkpoint(SHIPPED)
+        network.architecture = dataclasses.replace(network.architecture, image_size=SIDE, **recipe)
+        save_checkpoint(chosen, network, epoch=info.epoch, recipe={})
     options = ("--size", SIDE, "--images", *photographs)
     code, printed = hawp("export-onnx", chosen, graph, *options)
     assert code == 0, printed
@@ -107,7 +102,7 @@ def test_lines_of_ten_photographs_are_those_of_pytorch(recipe, shipped_by_votes,
     found, scores, count, _ = session.run(None, {"image": image})
     assert (np.diff(scores) <= 0).all() and (scores[:count] >= 0.5).all()
     assert not found[count:].any() and not scores[count:].any()
-    model = load(chosen if recipe == "votes" else SHIPPED, device="cpu")
+    model = load(chosen if recipe else SHIPPED, device="cpu")
     model.size = SIDE
     expected = model(image)
     assert abs(count - len(expected.lines)) <= 0.02 * count
