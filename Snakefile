@@ -21,9 +21,9 @@ if not workflow.configfiles:
 
 include: "rules/common.smk"
 include: "rules/synthesize.smk"
-include: "rules/labels.smk"
+include: "rules/own_labels.smk"
 include: "rules/train.smk"
-include: "rules/export.smk"
+include: "rules/homoadp.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

@@ -6,7 +6,7 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.text import duration
 from hawp_core.workflow.chain import report_recipe
-from hawp_core.workflow.compare import differences, find_recipe
+from hawp_core.workflow.differences import differences, find_recipe
 from hawp_core.workflow.settings import merged_settings
 
 HELP = "show the chain of rounds: what is done, partial, missing"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hawp_core.errors import UserError
 from hawp_core.report.formats import JSON_SCHEMA
-from hawp_core.report.results import foreign
+from hawp_core.report.ownership import foreign
 from hawp_core.runtime.files import parse_json, replacing
 from hawp_core.runtime.journal import work_folder
 from hawp_core.runtime.lease import lease

@@ -18,7 +18,7 @@ from hawp_core.model.parser import Model
 from hawp_core.report.formats import save, to_json
 from hawp_core.report.json_lines import JsonLines, json_lines
 from hawp_core.report.overlay_video import overlay_video
-from hawp_core.report.results import is_current, made
+from hawp_core.report.ownership import is_current, made
 from hawp_core.runtime.ahead import Behind, ahead, in_background
 from hawp_core.runtime.progress import bar
 from hawp_core.runtime.signals import StopRequest
