@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where it is set, as in many containers, each process of a run compiles its libraries anew: half of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test test-numeric test-slurm test-faults test-slurm-faults lint fix bench lock audit clean
+.PHONY: help setup run test test-numeric test-slurm test-faults test-slurm-faults soak lint fix bench lock audit clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,10 @@ test-faults: $(READY)  ## Kill the run on one machine twenty times instead of si
 test-slurm-faults: $(READY)  ## Disturb a run on a real Slurm in every way: preemption, lost nodes, killed drivers (15 min)
 	bash tests/slurm/install.sh
 	pytest -m "slurm and slow" tests/slurm
+
+KILLS ?= 100
+soak: $(READY)  ## Disturb tiny runs in every way until KILLS=100 disturbances were made; goes on counting (SEED=N begins with it)
+	PYTHONPATH=.:tests/support python -m soak --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 bench: $(READY)  ## Speed on this machine, and how it grows (REFERENCE=DIR: beside a work tree of the reference)
 	python benchmarks/bench.py $(if $(REFERENCE),--reference $(REFERENCE))

@@ -5,6 +5,7 @@ import errno
 import importlib
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -63,6 +64,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:  # before the command was known
+        print("hawp: interrupted", file=sys.stderr)
+        return STOPPED
+    finally:
+        if argv is None:
+            # Of a program only: what Ctrl-C meets now is the interpreter's own end, which would be a traceback.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     sleep_while_waiting()
     let_the_cpu_help()
     args = build_parser().parse_args(argv)

@@ -95,11 +95,18 @@ def _draw(recipe: SynthesizeRecipe, settings: Settings, split: str, shard: int, 
 
 
 def _write_config(recipe: SynthesizeRecipe, settings: Settings, drawn: int, seconds: float) -> None:
-    """The data config, once every shard is there."""
+    """The data config, once every shard is there.
+
+    Raises:
+        UserError: a shard is damaged; the record would vouch for it as it is.
+    """
+    from hawp_core.data.label_file import LabelFile
     from hawp_core.runtime.progress import log
 
     config = shape_config(recipe.key)
     shards = shape_shards(recipe)
+    for shard in (shard for those in shards.values() for shard in those):
+        LabelFile(shard).check_images()
     text = ShapeData(recipe.key, tuple(shards["train"]), tuple(shards["validation"])).as_yaml()
     outputs: dict[str, Path | bytes] = {
         f"{recipe.key}/{shard.name}": shard for those in shards.values() for shard in those

@@ -209,7 +209,7 @@ def _train(
     from hawp_core.training import distributed
     from hawp_core.training.assembly import Work, make_trainer
     from hawp_core.training.place import TrainingPlace
-    from hawp_core.workflow.record import record_file, write_record
+    from hawp_core.workflow.record import vouched_for, write_record
     from hawp_core.workflow.sharing import take_over
 
     compute = settings.compute
@@ -236,7 +236,7 @@ def _train(
         if theirs := distributed.on_main(lambda: take_over(recipe)):
             log.info("%s is the same as %s: linked, not trained again", model, theirs)
             return
-        if not distributed.on_main(lambda: kept.is_file() and record_file(kept).is_file()):
+        if not distributed.on_main(lambda: vouched_for(kept, model.name)):
             dataset, validation = training_data(settings, args.datacfg, data, args.labels)
             images = dataset.drawn if isinstance(dataset, Mixture) else len(dataset)
             trainer = make_trainer(

@@ -104,6 +104,14 @@ def read_record(file: Path) -> Record:
         ) from error
 
 
+def vouched_for(file: Path, name: str) -> bool:
+    """Whether the record beside `file` keeps its digest, under `name`; not where the record is missing or damaged."""
+    try:
+        return file.is_file() and read_record(record_file(file)).outputs.get(name) == sha256(file)
+    except UserError:
+        return False
+
+
 def write_record(
     artifact: Path,
     recipe: Recipe,

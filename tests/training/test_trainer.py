@@ -66,6 +66,15 @@ def test_a_finished_model_that_was_deleted_comes_back(hawp, shapes, whole, monke
     assert (whole / "model-00002.pth").read_bytes() == before
 
 
+def test_a_damaged_second_name_does_not_come_back_as_the_model(hawp, shapes, whole, trained):
+    os.truncate(whole / ".model-00002.pth", 5000)
+    (whole / "model-00002.pth").unlink()
+    code, printed, _ = train(hawp, shapes, "whole")
+    assert code == 0, printed
+    expected = weights(trained)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(whole).items())
+
+
 # After the first step, at the end of an epoch, and in the middle of the next one, with candidates drawn.
 @pytest.mark.parametrize(("steps", "candidates"), [(1, 0), (4, 0), (6, 20)])
 def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, whole, monkeypatch, steps, candidates):

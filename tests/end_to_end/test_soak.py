@@ -1,0 +1,67 @@
+"""The soak itself: ten disturbances lose nothing, it goes on counting, and what is lost is told."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from places import ROOT
+from soak import __main__ as soak
+from soak.results import differences, digests
+
+from hawp_core.model.checkpoint import load_checkpoint, save_checkpoint
+
+
+@pytest.mark.slow
+def test_ten_disturbances_lose_nothing_and_the_same_command_goes_on_counting(tmp_path):
+    def run(kills: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "soak", "--kills", str(kills), "--seed", "4", "--whole", "0", "--folder", tmp_path],
+            cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'support'}"}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "seed 4" in run(10)
+    lines = (tmp_path / "journal.jsonl").read_text().splitlines()
+    # What was done is not done again.
+    assert " trials in " in run(10)
+    assert (tmp_path / "journal.jsonl").read_text().splitlines() == lines
+    trials = [json.loads(line) for line in lines[1:]]
+    assert {trial["end"] for trial in trials} == {"same bits"}
+    assert len({made["kind"] for trial in trials for made in trial["disturbances"]}) > 5
+
+
+def test_other_bits_and_missing_files_are_told(trained, tmp_path):
+    expected = digests(trained.parents[2])
+    [model] = trained.glob("model-*.pth")
+    target = tmp_path / model.relative_to(trained.parents[2])
+    target.parent.mkdir(parents=True)
+    network, info = load_checkpoint(model)
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[0] += 1e-6
+    save_checkpoint(target, network, epoch=info.epoch, recipe=info.recipe)
+    found = differences(expected, digests(tmp_path), more=False)
+    assert f"{target.relative_to(tmp_path)} differs" in found
+    assert any(fault.endswith("metrics.jsonl is missing") for fault in found)
+
+
+def test_a_lost_trial_is_named_with_the_exit_code(tmp_path, monkeypatch, capsys):
+    made = {"kind": "full disk", "after": 0.5, "outcome": "one sentence", "said": ""}
+    trial = {
+        "number": 7,
+        "command": "hawp train, labels",
+        "begins_at": 3,
+        "disturbances": [made],
+        "end": "a.h5 differs",
+        "part_files": 0,
+    }
+    lines = [{"seed": 4}, trial | {"seconds": 2.0, "commit": "abc"}]
+    (tmp_path / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    monkeypatch.setattr("sys.argv", ["soak", "--table", "--seed", "4", "--folder", str(tmp_path)])
+    assert soak.main() == 1
+    assert "lost in trial 7 (hawp train, labels): a.h5 differs" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="begun with the seed 4"):
+        monkeypatch.setattr("sys.argv", ["soak", "--table", "--seed", "5", "--folder", str(tmp_path)])
+        soak.main()
