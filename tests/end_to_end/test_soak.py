@@ -14,6 +14,7 @@ from hawp_core.model.checkpoint import load_checkpoint, save_checkpoint
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_ten_disturbances_lose_nothing_and_the_same_command_goes_on_counting(tmp_path):
     def run(kills: int) -> str:
         done = subprocess.run(

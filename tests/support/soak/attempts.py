@@ -24,6 +24,7 @@ from hawp_core.commands import cli
 WENT_ON, KILLED, STOPPED, SENTENCE = "went on", "killed", "stopped, saved", "one sentence"
 TRACEBACK, HUNG = "a traceback", "no end"
 SLOW = Path(__file__).with_name("slow")
+STOPS = {signal.SIGTERM, signal.SIGINT}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Command:
     Attributes:
         title: of the table and the journal.
         words: of the line.
-        seconds: that it usually takes.
+        seconds: that it usually takes; of a step, of the processor's time, so that a busy machine hits the same places.
         patience: seconds after which it is taken to have lost its way.
     """
 
@@ -66,24 +67,44 @@ class Attempt:
         self.command, self._said, self.anew = command, said, anew or command.whole
         self._offset = said.stat().st_size if said.exists() else 0
         self._code: int | None = None
+        self.worked = 0.0  # seconds of the processor, once it has ended
         sys.stdout.flush()
         sys.stderr.flush()
+        # Met in the middle of a fork, a signal is lost, or is told as an exception that is ignored.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         self.pid = os.fork()
         if not self.pid:
             _become(command, place, said, extra or {}, self.anew)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, after so many seconds at most."""
         end = time.monotonic() + seconds
         while self._code is None:
-            found, status = os.waitpid(self.pid, os.WNOHANG)
+            found, status, used = os.wait4(self.pid, os.WNOHANG)
             if found:
                 self._code = os.waitstatus_to_exitcode(status)
+                self.worked = used.ru_utime + used.ru_stime
             elif time.monotonic() > end:
                 return False
             else:
                 time.sleep(0.005)
         return True
+
+    def works(self, seconds: float) -> bool:
+        """Let it work for so many seconds of the kind that `Command.seconds` has; whether it is at work still.
+
+        One that waits, for another process or a slow folder, is left alone after half a minute.
+        """
+        if self.command.whole:
+            return not self.wait(seconds)
+        end = time.monotonic() + 30
+        while not self.wait(0.005) and time.monotonic() < end:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = psutil.Process(self.pid).cpu_times()
+                if times.user + times.system >= seconds:
+                    break
+        return self._code is None
 
     def outcome(self) -> str:
         """Wait for the end; what it was."""
@@ -154,6 +175,7 @@ def _become(command: Command, place: Path, said: Path, extra: Mapping[str, str],
             os.dup2(stream.fileno(), 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         os.chdir(place)
         if anew:
             os.execvpe(command.words[0], command.words, environment(extra))
@@ -170,6 +192,8 @@ def _become(command: Command, place: Path, said: Path, extra: Mapping[str, str],
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
+    except KeyboardInterrupt:
+        code = cli.STOPPED  # before the program began
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

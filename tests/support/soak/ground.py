@@ -84,12 +84,10 @@ class Ground:
             before = kept / f"{number:02d}"
             copy(self.place, before)
             self.said.unlink(missing_ok=True)
-            began = time.monotonic()
             attempt = Attempt(command, self.place, self.said)
             if attempt.outcome() != WENT_ON:
                 raise SystemExit(f"undisturbed, {shlex.join(command.words)} failed:\n{attempt.said}")
-            timed = replace(command, seconds=time.monotonic() - began)
-            self.steps.append(Step(timed, before, self.results()))
+            self.steps.append(Step(replace(command, seconds=attempt.worked), before, self.results()))
 
     def results(self) -> dict[str, str]:
         """The digests of what the place holds; under "failed" why where there are none."""

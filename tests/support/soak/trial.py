@@ -20,11 +20,12 @@ from soak.results import differences
 
 KINDS: tuple[type[Disturbance], ...] = (*PROCESSES, *FOLDERS, *CLOCKS)
 SAME = "same bits"
+IMPORTS = 3.0  # seconds of the processor, about
 
 
 @dataclass(frozen=True)
 class Made:
-    """A disturbance that was made: its kind, the seconds after the command's start, how that ended and what was said last."""
+    """A disturbance that was made: its kind, the seconds of work (`Command.seconds`) after which it was, how that ended and what was said last."""
 
     kind: str
     after: float
@@ -120,8 +121,8 @@ def disturb(scene: Scene, disturbance: Disturbance, trial: Trial) -> None:
     after, made = 0.0, disturbance.early
     if not disturbance.early:
         # What begins anew imports PyTorch first.
-        after = choose.uniform(0, 1.1 * scene.command.seconds + 4 * (disturbance.anew and not scene.command.whole))
-        still = not scene.attempt.wait(after)
+        after = choose.uniform(0, scene.command.seconds + IMPORTS * (disturbance.anew and not scene.command.whole))
+        still = scene.attempt.works(after)
         scene.orphans += _known(scene.attempt)  # before it may lose its children
         made = still and disturbance.make(scene)
     scene.orphans += _known(scene.attempt)
