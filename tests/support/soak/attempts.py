@@ -145,6 +145,8 @@ class Attempt:
         """The process and all that came from it; empty where it has ended."""
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return []
             return [self.pid, *(child.pid for child in process.children(recursive=True))]
         return []
 

@@ -73,11 +73,13 @@ class Disturbance:
         name: in the table.
         early: made before the command starts, not while it works.
         allowed: how a command so disturbed may end, beside going on.
+        deadly: a command that went on all the same had ended before; that is no disturbance.
     """
 
     name: ClassVar[str]
     early: ClassVar[bool] = False
     allowed: ClassVar[frozenset[str]] = frozenset()
+    deadly: ClassVar[bool] = False
 
     @classmethod
     def possible(cls, ground: Ground) -> bool:

@@ -91,6 +91,7 @@ class KilledInSlowFolder(SlowFolder):
     name = "SIGKILL in a slow folder"
     early = False
     allowed = frozenset({KILLED})
+    deadly = True
 
     def make(self, scene: Scene) -> bool:
         return scene.working.send(signal.SIGKILL, scene.working.family())

@@ -12,6 +12,7 @@ class Killed(Disturbance):
 
     name = "SIGKILL to all"
     allowed = frozenset({KILLED})
+    deadly = True
 
     def make(self, scene: Scene) -> bool:
         return scene.working.send(signal.SIGKILL, scene.working.family())
@@ -22,6 +23,7 @@ class DriverKilled(Disturbance):
 
     name = "SIGKILL to the driver"
     allowed = frozenset({KILLED})
+    deadly = True
 
     @classmethod
     def fits(cls, command: Command) -> bool:
@@ -130,6 +132,7 @@ class FirstKilled(TwoAtOnce):
 
     name = "two at once, the first killed"
     allowed = frozenset({KILLED})
+    deadly = True
 
     def make(self, scene: Scene) -> bool:
         if not super().make(scene):

@@ -132,6 +132,8 @@ def disturb(scene: Scene, disturbance: Disturbance, trial: Trial) -> None:
             raise Lost(f"undisturbed, it ended with {outcome}: {scene.attempt.said.strip()[-300:]}")
         return
     wrong = disturbance.mend(scene, outcome)
+    if disturbance.deadly and outcome == WENT_ON and not wrong:
+        return
     said = scene.attempt.said.strip().splitlines()
     trial.disturbances.append(
         Made(disturbance.name, round(after, 3), outcome, said[-1][:300] if said else "", disturbance.details)
