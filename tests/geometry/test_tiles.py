@@ -41,16 +41,18 @@ def looked_at(lines, width, height, side, rng):
 
 
 @pytest.mark.parametrize("side", [128, 256])
-def test_lines_at_any_angle_over_any_number_of_tiles_are_each_one_line(side, rng):
-    width, height = 900, 700
-    start, turn, length = rng.uniform(0, (width, height), (25, 2)), rng.uniform(0, 7, 25), rng.uniform(20, 900, 25)
-    lines = np.hstack([start, start + length[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1)])
-    lines, _ = clip_lines(lines, width, height, min_length=20)
+@pytest.mark.parametrize("seed", range(5))
+def test_each_of_twenty_random_lines_over_any_number_of_tiles_is_found_once_within_a_pixel(seed, side):
+    rng, (width, height), lines = np.random.default_rng(seed), (900, 700), np.zeros((0, 4))
+    while len(lines) < 20:
+        start, turn = rng.uniform(0, (width, height)), rng.uniform(0, 2 * np.pi)
+        end = start + rng.uniform(40, 900) * np.array([np.cos(turn), np.sin(turn)])
+        lines = np.concatenate([lines, clip_lines(np.hstack([start, end])[None], width, height, min_length=40)[0]])
     tiles, found = looked_at(lines, width, height, side, rng)
     whole = merge(tiles, found, width, height)
     assert sum(len(each.edges) for each in found) > 2 * len(lines)
     assert len(whole.edges) == len(lines)
-    assert max(apart(whole.lines, line).min() for line in lines) < 1.5
+    assert [int((apart(whole.lines, line) < 1).sum()) for line in lines] == [1] * len(lines)
     assert ((whole.scores >= 0.5) & (whole.scores <= 1)).all()
 
 
