@@ -79,7 +79,8 @@ def losses(lines: int) -> float:
 def gathering(shards: int) -> float:
     """Seconds of joining the shards of 4,096 photographs with 100 lines each."""
     from hawp_core.data.label_file import write_labels
-    from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest
+    from hawp_core.data.photographs.listed import ListedPhotograph
+    from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.geometry.wireframe import Wireframe
     from hawp_core.labelling.shards import gather_shards
 

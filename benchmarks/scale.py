@@ -29,7 +29,8 @@ def clock(work) -> tuple[float, object]:
 
 def measure(count: int) -> None:
     """Print one row."""
-    from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest
+    from hawp_core.data.photographs.listed import ListedPhotograph
+    from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.workflow import chain as lineage
     from hawp_core.workflow import settings
     from hawp_core.workflow.places import PhotographPlaces

@@ -77,7 +77,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.data.own_labels.wireframe_json import read_annotations
-    from hawp_core.data.photographs.manifest import Manifest, fingerprint
+    from hawp_core.data.photographs.fingerprint import fingerprint
+    from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.data.shapes.dataset import ShapeSet
     from hawp_core.evaluation.protocol import (
         choose,

@@ -85,7 +85,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.data.photographs.manifest import Manifest, fingerprint
+    from hawp_core.data.photographs.fingerprint import fingerprint
+    from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.model.checkpoint import load_checkpoint
     from hawp_core.runtime.lease import lease
     from hawp_core.runtime.progress import log

@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.data.label_file import write_labels
     from hawp_core.data.own_labels.placing import place_all
     from hawp_core.data.own_labels.reading import read_own_labels
-    from hawp_core.data.photographs.manifest import Manifest, check_unchanged, fingerprint
+    from hawp_core.data.photographs.fingerprint import check_unchanged, fingerprint
+    from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.runtime.progress import bar, log
     from hawp_core.workflow.planning import write_own_lists
     from hawp_core.workflow.record import write_record

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import heapq
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -139,7 +140,7 @@ def under(network: WireframeNetwork, about: Conditions) -> WireframeNetwork:
 
 def choose(manifest: Manifest, count: int) -> list[str]:
     """The photographs to measure on: the first ones by digest of their content, so the choice is stable and mixed."""
-    return [entry.name for entry in sorted(manifest.entries, key=lambda e: (e.sha256, e.name))[:count]]
+    return [entry.name for entry in heapq.nsmallest(count, manifest.entries, key=lambda e: (e.sha256, e.name))]
 
 
 def measure_repeatability(

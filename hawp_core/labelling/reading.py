@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hawp_core.data.photographs.decoding import Unreadable, read_gray
+from hawp_core.data.photographs.fingerprint import check_unchanged
 from hawp_core.data.photographs.folder import resolve
-from hawp_core.data.photographs.manifest import Manifest, check_unchanged
+from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.labelling.homographic_adaptation import view_homographies
 from hawp_core.labelling.labeller import Labeller
 from hawp_core.runtime.ahead import ahead

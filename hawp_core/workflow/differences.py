@@ -1,5 +1,8 @@
 """Why two addresses differ: which setting, photograph or stage version."""
 
+import heapq
+import itertools
+
 from hawp_core.errors import UserError
 from hawp_core.workflow.paths import manifest_file, own_listing
 from hawp_core.workflow.recipe import Recipe, read_recipe
@@ -62,11 +65,18 @@ def _photographs(was: str, now: str) -> list[str]:
     files = [manifest_file(key) for key in (was, now)]
     if not all(file.is_file() for file in files):
         return [f"photographs: {was[:16]} -> {now[:16]}"]
-    before, after = ({e.name: e.sha256 for e in Manifest.read(file).entries} for file in files)
-    said = [f"photographs: {name!r} was removed" for name in sorted(before.keys() - after.keys())]
-    said += [f"photographs: {name!r} was added" for name in sorted(after.keys() - before.keys())]
-    changed = sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
-    return said + [f"photographs: {name!r} has another content" for name in changed]
+    before, after = (((e.name, when, e.sha256) for e in Manifest.read(file).entries) for when, file in enumerate(files))
+    removed: list[str] = []
+    added: list[str] = []
+    changed: list[str] = []
+    # Both are in order, and may be long: they are read side by side.
+    for name, rows in itertools.groupby(heapq.merge(before, after), key=lambda row: row[0]):
+        (_, when, content), *others = rows
+        if not others:
+            (added if when else removed).append(f"photographs: {name!r} was {'added' if when else 'removed'}")
+        elif others[0][2] != content:
+            changed.append(f"photographs: {name!r} has another content")
+    return removed + added + changed
 
 
 def _own_labels(was: str, now: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 from hawp_core.data.own_labels.listing import write_listing
 from hawp_core.data.own_labels.reading import OwnLabels, read_own_labels
-from hawp_core.data.photographs.manifest import Manifest, fingerprint
+from hawp_core.data.photographs.fingerprint import fingerprint
+from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.chain import Chain, plan
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, OWN_FINGERPRINT_CACHE, manifest_file, own_listing

@@ -152,5 +152,6 @@ def _check_recipe(path: Path) -> None:
 
 def _check_list(path: Path) -> None:
     manifest = Manifest.read(path)
+    manifest.check()
     if path not in _CACHES and manifest_file(manifest.key) != path:
         raise UserError(f"{path} holds the list {manifest_file(manifest.key)}: remove it and run the workflow again.")

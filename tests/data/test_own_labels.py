@@ -17,7 +17,7 @@ from hawp_core.data.own_labels.placing import Counts, place, place_all
 from hawp_core.data.own_labels.reading import OwnLabels, read_own_labels
 from hawp_core.data.own_labels.writing import LAYOUTS, _apart, write_own_labels
 from hawp_core.data.photographs.decoding import _TURNS, read_gray, read_size
-from hawp_core.data.photographs.manifest import fingerprint
+from hawp_core.data.photographs.fingerprint import fingerprint
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 

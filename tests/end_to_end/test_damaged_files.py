@@ -29,7 +29,8 @@ from hawp_core.data.label_file import LabelFile, write_labels
 from hawp_core.data.own_labels.wireframe_json import read_annotations
 from hawp_core.data.photographs.dataset import cache_faults
 from hawp_core.data.photographs.folder import Rejected
-from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest
+from hawp_core.data.photographs.listed import ListedPhotograph
+from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.errors import UserError
 from hawp_core.evaluation.results import Evaluation
 from hawp_core.evaluation.wording import as_text, headline
@@ -116,7 +117,7 @@ def _state(path: Path) -> object:
 
 def _manifest(path: Path) -> object:
     found = Manifest.read(path)
-    return found.entries, found.rejected
+    return list(found.entries), found.rejected
 
 
 def _journal(path: Path) -> object:
@@ -388,8 +389,14 @@ def _written(kind: Kind, tree: object, seal: bool) -> bytes:
     if kind.form == "checked lines":
         lines = [f"{zlib.crc32(line.encode()):08x} {line}" for line in lines]
     elif kind.form == "manifest" and seal and isinstance(tree, list) and tree and isinstance(tree[0], dict):
-        rest = json.dumps({name: value for name, value in tree[0].items() if name != "sum"}, sort_keys=True)
-        lines[0] = json.dumps(tree[0] | {"sum": hashlib.sha256("\n".join([rest, *lines[1:]]).encode()).hexdigest()})
+        # A block of photographs, and one of rejected files.
+        blocks = ["".join(f"{line}\n" for line in some).encode() for some in (lines[1:3], lines[3:])]
+        sums = [[len(block), hashlib.sha256(block).hexdigest()] for block in blocks]
+        head = tree[0] | (
+            {"blocks": sums} if kind.content.splitlines()[1:] != [line.encode() for line in lines[1:]] else {}
+        )
+        rest = json.dumps({name: value for name, value in head.items() if name != "sum"}, sort_keys=True)
+        lines[0] = json.dumps(head | {"sum": hashlib.sha256(rest.encode()).hexdigest()})
     return "".join(f"{line}\n" for line in lines).encode()
 
 

@@ -168,7 +168,7 @@ def test_unreadable_photographs_are_listed_and_too_many_fail(hawp, model, folder
 
 
 def test_a_photograph_that_changes_during_the_run_stops_it(hawp, model, folder):
-    from hawp_core.data.photographs.manifest import fingerprint
+    from hawp_core.data.photographs.fingerprint import fingerprint
 
     fingerprint(str(folder)).write("list.jsonl")
     (folder / "f.png").write_bytes((folder / "b.png").read_bytes())
@@ -179,7 +179,7 @@ def test_a_photograph_that_changes_during_the_run_stops_it(hawp, model, folder):
 
 
 def test_photographs_that_were_moved_are_labelled_where_they_lie_now(hawp, model, folder):
-    from hawp_core.data.photographs.manifest import fingerprint
+    from hawp_core.data.photographs.fingerprint import fingerprint
 
     fingerprint(str(folder)).write("list.jsonl")
     moved = folder.rename("moved")

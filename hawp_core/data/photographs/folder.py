@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from hawp_core.data.photographs.found import FoundPhotographs, PhotographFile
 from hawp_core.errors import UserError
 from hawp_core.runtime.extras import how_to_get
 from hawp_core.runtime.names import inside
@@ -33,14 +34,6 @@ BUNDLED: tuple[str, ...] = (
     "rocket.jpg",
     "text.png",
 )
-
-
-class PhotographFile(NamedTuple):
-    """A file in the folder: its relative name, bytes, and modification time."""
-
-    name: str
-    size: int
-    mtime_ns: int
 
 
 class Rejected(NamedTuple):
@@ -69,10 +62,10 @@ def locate(folder: Path | str) -> Path:
 
 def scan(folder: Path | str) -> list[PhotographFile]:
     """The photographs in a folder and below, sorted by name; see `survey`."""
-    return survey(folder)[0]
+    return list(survey(folder)[0])
 
 
-def survey(folder: Path | str) -> tuple[list[PhotographFile], list[Rejected]]:
+def survey(folder: Path | str) -> tuple[FoundPhotographs, list[Rejected]]:
     """The photographs in a folder and below, sorted by name, and the files that look like some but cannot be used.
 
     Hidden files and folders are left out. Links are followed; a folder reached twice counts once, under its real
@@ -87,22 +80,24 @@ def survey(folder: Path | str) -> tuple[list[PhotographFile], list[Rejected]]:
         raise UserError(
             f"{shown(root)} {fault}: give a folder of photographs in photographs.folder or --images ({', '.join(EXTENSIONS)})."
         )
-    files = _bundled_files(root) if folder == "bundled" else _walk(root)
-    photographs: list[PhotographFile] = []
+    photographs = FoundPhotographs()
     rejected: list[Rejected] = []
-    for name, path in files:
-        reason, found = examine(name, path)
-        if reason or found is None:
-            rejected.append(Rejected(shown(name), reason))
-        else:
-            photographs.append(PhotographFile(name, found.st_size, found.st_mtime_ns))
+    for part, files in [("", _bundled_files(root))] if folder == "bundled" else _walk(root):
+        usable = []
+        for name, path in files:
+            reason, found = examine(name, path)
+            if reason or found is None:
+                rejected.append(Rejected(shown(f"{part}/{name}" if part else name), reason))
+            else:
+                usable.append(PhotographFile(name, found.st_size, found.st_mtime_ns))
+        photographs.add(part, usable)
     if not photographs:
         refused = f" ({rejected[0].name}, for one, {rejected[0].reason})" if rejected else ""
         raise UserError(
             f"{shown(root)} holds no usable photograph{refused}: files ending in {', '.join(EXTENSIONS)} "
             "are looked for, in its subfolders too."
         )
-    return sorted(photographs), sorted(rejected)
+    return photographs, sorted(rejected)
 
 
 def _bundled_files(root: Path) -> Iterator[tuple[str, str]]:
@@ -113,8 +108,9 @@ def _bundled_files(root: Path) -> Iterator[tuple[str, str]]:
         yield name, str(path)
 
 
-def _walk(root: Path) -> Iterator[tuple[str, str]]:
-    """Name and path of every visible file with a photograph's extension: real folders first, then linked ones."""
+def _walk(root: Path) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
+    """Each visible folder below `root`, real ones first, then linked ones: its name, and in it name and path of every
+    visible file with a photograph's extension, which are to be taken before the next folder."""
     real_root = os.path.realpath(root)
     entered: set[str] = set()
     linked = [""]
@@ -128,22 +124,23 @@ def _walk(root: Path) -> Iterator[tuple[str, str]]:
             if above or real in entered:
                 continue
             entered.add(real)
-            for item in _listed(folder):
-                name = f"{part}/{item.name}" if part else item.name
+            yield part, _files(folder, part, waiting, linked)
+
+
+def _files(folder: Path, part: str, waiting: list[str], linked: list[str]) -> Iterator[tuple[str, str]]:
+    """The photographs in `folder`, whose own folders are put with those that wait, links with the linked ones."""
+    try:
+        with os.scandir(folder) as items:
+            for item in items:
                 if item.name.startswith("."):
                     continue
+                name = f"{part}/{item.name}" if part else item.name
                 if item.is_dir(follow_symlinks=False):
                     waiting.append(name)
                 elif item.is_symlink() and os.path.isdir(item.path):
                     heapq.heappush(linked, name)
                 elif item.name.lower().endswith(_ENDINGS):
-                    yield name, item.path
-
-
-def _listed(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as items:
-            return list(items)
+                    yield item.name, item.path
     except OSError as error:
         raise UserError(
             f"{shown(folder)} cannot be listed ({error.strerror}): give permission to read it, or move it elsewhere."

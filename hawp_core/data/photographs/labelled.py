@@ -1,11 +1,15 @@
 """Whether the photographs are still those that were labelled: labels of another picture teach what is not there."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from hawp_core.data.photographs.manifest import HASH_THREADS, Manifest, check_unchanged, fingerprint
+from hawp_core.data.photographs.fingerprint import HASH_BATCH, HASH_THREADS, check_unchanged, fingerprint
+from hawp_core.data.photographs.listed import ListedPhotograph
+from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.errors import UserError
+from hawp_core.runtime.ahead import ahead
 from hawp_core.runtime.progress import bar
 from hawp_core.runtime.text import shown
 
@@ -45,23 +49,35 @@ def check_labelled(folder: str, names: Sequence[str], key: str, listing: Path, c
         raise UserError(f"{what} that {shown(config)} promises ({manifest.key[:16]} instead of {key[:16]}): {remedy}.")
     if not listed:
         manifest.write(listing)
-    entries = {entry.name: entry for entry in manifest.entries}
-    unknown = next((name for name in names if name not in entries), None)
-    if unknown is not None:
-        raise UserError(
-            f"{shown(unknown)} is labelled and not among the photographs that {shown(config)} promises: {REMEDY}."
-        )
+    labelled_entries = _entries(manifest, names, config)
 
-    def check(name: str) -> None:
-        check_unchanged(folder, entries[name], "it was labelled", REMEDY)
+    def check(some: list[ListedPhotograph]) -> int:
+        for entry in some:
+            check_unchanged(folder, entry, "it was labelled", REMEDY)
+        return len(some)
 
+    batches = iter(lambda: list(itertools.islice(labelled_entries, HASH_BATCH)), [])
+    checked = ahead(check, batches, threads=HASH_THREADS, most=2 * HASH_THREADS)
     # Copied photographs have other times, and are read once more: a look at the disk, or at all of them.
-    with (
-        ThreadPoolExecutor(HASH_THREADS) as threads,
-        bar("compare photographs", len(names), "photograph", delay=2) as shown_bar,
-    ):
-        for _ in threads.map(check, names):
-            shown_bar.update()
+    with contextlib.closing(checked), bar("compare photographs", len(names), "photograph", delay=2) as shown_bar:
+        for count in checked:
+            shown_bar.update(count)
+
+
+def _entries(manifest: Manifest, names: Sequence[str], config: Path) -> Iterator[ListedPhotograph]:
+    """The rows of `names`; all others are gone through as well, which checks the list."""
+    wanted = iter(sorted(names))
+    name = next(wanted, None)
+    for entry in manifest.entries:
+        if name is not None and name < entry.name:
+            break
+        if entry.name == name:
+            yield entry
+            name = next(wanted, None)
+    if name is not None:
+        raise UserError(
+            f"{shown(name)} is labelled and not among the photographs that {shown(config)} promises: {REMEDY}."
+        )
 
 
 def in_both(listing: Path, own: Path) -> set[str]:

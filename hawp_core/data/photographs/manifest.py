@@ -1,45 +1,57 @@
-"""What a folder of photographs contains: the digest of every file, cached, and the list that a run is made from.
+"""The list of photographs that a run is made from: names, digests, sizes and times, in a file of which each job reads its part.
 
-The fingerprint of a folder is the digest of all names and contents; it knows neither the folder's place nor any time,
-so that a copied folder keeps its key.
+Its key is the digest of all names and contents; it knows neither the folder's place nor any time, so that a copied folder
+keeps its key.
 """
 
 import hashlib
+import itertools
 import json
+import math
 import os
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NoReturn
 
-from tqdm import tqdm
-
-from hawp_core.data.photographs.folder import PhotographFile, Rejected, locate, resolve, survey
+from hawp_core.data.photographs.folder import Rejected
+from hawp_core.data.photographs.listed import (
+    KEY_BEGINNING,
+    ROWS,
+    Block,
+    ListedPhotograph,
+    ListedRows,
+    block_of,
+    encoded,
+    key_lines,
+    packed,
+    well_formed,
+)
 from hawp_core.errors import UserError
-from hawp_core.runtime.files import replacing, sha256
+from hawp_core.runtime.files import parse_json, replacing
 from hawp_core.runtime.text import first_line, shown
+from hawp_core.runtime.typed import typed
 
-MANIFEST_FORMAT = "hawp-rounds photographs 2"
+MANIFEST_FORMAT = "hawp-rounds photographs 3"
+WHOLE_FORMAT = "hawp-rounds photographs 2"  # one sum for all lines
 EARLIER_FORMAT = "hawp-rounds photographs 1"  # its sum knows the lines below the header only
-KEY_BEGINNING = b"hawp-rounds photographs 1"  # of what a key is the digest of: it stays, whatever becomes of the file
-HASH_THREADS = 8  # reading waits for the disk and hashing releases the interpreter lock
-HASH_BATCH = 256  # files handed to the threads at a time
-SAVE_SECONDS = 60  # the most hashing that a killed run loses
-# A file whose time is this close to the clock may change again without changing its time (FAT counts in 2 s).
-UNSETTLED_NS = 2 * 10**9
+LONGEST_HEADER = 2**28  # bytes, of 10^10 photographs
 
 
-class ListedPhotograph(NamedTuple):
-    """A photograph and the SHA-256 of its bytes."""
+@dataclass(frozen=True)
+class _Head:
+    """The first line of a list."""
 
-    name: str
-    sha256: str
-    size: int
-    mtime_ns: int
+    format: str
+    folder: str
+    key: str
+    photographs: int
+    rejected: int
+    columns: tuple[str, ...]
+    rows: int
+    blocks: tuple[tuple[int, str], ...]
+    sum: str
 
 
 @dataclass(frozen=True)
@@ -48,43 +60,47 @@ class Manifest:
 
     Attributes:
         folder: the folder as it was given.
-        entries: one a photograph, sorted by name.
+        entries: one a photograph, sorted by name; those of a file are read when they are asked for.
         rejected: files that look like photographs and cannot be used, sorted.
     """
 
     folder: str
-    entries: list[ListedPhotograph]
+    entries: Sequence[ListedPhotograph]
     rejected: list[Rejected] = field(default_factory=list)
 
     @cached_property
     def key(self) -> str:
         """SHA-256, hexadecimal, of the names and contents; times and the folder's own place do not count."""
-        digest = hashlib.sha256(KEY_BEGINNING)
-        for entry in sorted(self.entries):
-            digest.update(json.dumps([entry.name, entry.sha256]).encode("ascii") + b"\n")
-        return digest.hexdigest()
+        if isinstance(self.entries, ListedRows):
+            return self.entries.key
+        return hashlib.sha256(KEY_BEGINNING + key_lines(encoded(sorted(self.entries)))).hexdigest()
 
     def write(self, path: Path | str) -> None:
         """Write JSON lines, whole or not at all: a header, an entry a line, then a rejected file a line.
 
         Raises:
-            UserError: the file cannot be written.
+            UserError: the file cannot be written, or what it is made from changed.
         """
-        lines = [json.dumps(row) for row in (*self.entries, *self.rejected)]
+        rows = packed(self.entries)
+        refused = [encoded(self.rejected[i : i + ROWS]) for i in range(0, len(self.rejected), ROWS)]
         header = {
             "format": MANIFEST_FORMAT,
             "folder": self.folder,
             "key": self.key,
-            "photographs": len(self.entries),
+            "photographs": len(rows),
+            "rejected": len(self.rejected),
             "columns": list(ListedPhotograph._fields),
+            "rows": ROWS,
+            "blocks": [*rows.blocks, *map(block_of, refused)],
         }
-        header["sum"] = _sum_of(header, lines)
-        with replacing(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in [json.dumps(header), *lines]), encoding="ascii")
+        header["sum"] = _sum_of(header)
+        with replacing(path) as temporary, open(temporary, "wb") as stream:
+            stream.write(f"{json.dumps(header)}\n".encode("ascii"))
+            stream.writelines(itertools.chain(rows.raw(), refused))
 
     @classmethod
     def read(cls, path: Path | str, folder: str | None = None) -> "Manifest":
-        """Read what `write` wrote.
+        """Read what `write` wrote: the header now, an entry when it is asked for.
 
         Args:
             folder: where the photographs lie now; None for where they lay when the list was made. A list knows them by
@@ -93,146 +109,91 @@ class Manifest:
         Raises:
             UserError: missing, cut short, altered, of another kind, or of another version.
         """
-        try:
-            if Path(path).exists() and not Path(path).is_file():
-                raise ValueError("it is no regular file")
-            first, _, body = Path(path).read_text(encoding="ascii").partition("\n")
-            header, lines = json.loads(first), body.splitlines()
-            if header["format"] not in (MANIFEST_FORMAT, EARLIER_FORMAT):
-                raise ValueError(f"its format is {header['format']!r}, and this version reads {MANIFEST_FORMAT!r}")
-            if _sum_of(header, lines) != header["sum"]:
-                raise ValueError("it changed since it was written")
-            rows = json.loads(f"[{','.join(lines)}]")
-            count = header["photographs"]
-            entries, rejected = [ListedPhotograph(*r) for r in rows[:count]], [Rejected(*r) for r in rows[count:]]
-            if not _well_formed(header["folder"], entries, rejected):
-                raise ValueError("its lines are not names, each once and in order, with their digests, sizes and times")
-            manifest = cls(header["folder"] if folder is None else folder, entries, rejected)
-            if manifest.key != header["key"]:
-                raise ValueError("its key does not fit its entries")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            reason = getattr(error, "strerror", None) or first_line(error)
+
+        def refuse(reason: str, error: Exception | None = None) -> NoReturn:
             raise UserError(
                 f"{shown(path)} is no readable list of photographs ({shown(reason)}): delete it and make it again."
             ) from error
-        return manifest
+
+        try:
+            if Path(path).exists() and not Path(path).is_file():
+                raise ValueError("it is no regular file")
+            stream = open(path, "rb")  # noqa: SIM115 (closed with the last reader)
+            try:
+                found = _read(stream, refuse)
+            except BaseException:
+                stream.close()
+                raise
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            refuse(getattr(error, "strerror", None) or first_line(error), error)
+        return found if folder is None else cls(folder, found.entries, found.rejected)
+
+    def check(self) -> None:
+        """Read all entries.
+
+        Raises:
+            UserError: something in the list changed since it was written, or it does not give its key.
+        """
+        for _ in self.entries:
+            pass
 
 
-def _sum_of(header: dict[str, object], lines: list[str]) -> str:
-    """SHA-256 of the other fields of the header, and of the lines."""
+def _read(stream: IO[bytes], refuse: Callable[[str], NoReturn]) -> Manifest:
+    first = stream.readline(LONGEST_HEADER)
+    content = parse_json(first)
+    if not isinstance(content, dict):
+        raise ValueError("it has no header")
+    if content["format"] in (WHOLE_FORMAT, EARLIER_FORMAT):
+        with stream:
+            return _read_whole(content, stream.read().decode("ascii").splitlines())
+    if content["format"] != MANIFEST_FORMAT:
+        raise ValueError(f"its format is {content['format']!r}, and this version reads {MANIFEST_FORMAT!r}")
+    head = typed(_Head, content)
+    if _sum_of(content) != head.sum:
+        raise ValueError("it changed since it was written")
+    blocks = [Block(*block) for block in head.blocks]
+    if min(head.photographs, head.rejected, head.rows - 1, *(block.size for block in blocks)) < 0:
+        raise ValueError("its header counts what there is not")
+    count = math.ceil(head.photographs / head.rows)
+    ends = list(itertools.accumulate((block.size for block in blocks), initial=len(first)))
+    if len(blocks) != count + math.ceil(head.rejected / head.rows) or os.fstat(stream.fileno()).st_size != ends[-1]:
+        raise ValueError("it has another length than it says")
+    rejected: list[Rejected] = []
+    stream.seek(ends[count])
+    for block in blocks[count:]:
+        raw = stream.read(block.size)
+        if block_of(raw) != block:
+            raise ValueError("it changed since it was written")
+        rejected += [Rejected(*json.loads(line)) for line in raw.splitlines()]
+    if len(rejected) != head.rejected or not _are_texts(rejected):
+        raise ValueError("its lines are not names with reasons")
+    entries = ListedRows(stream, len(first), blocks[:count], head.photographs, head.key, refuse, head.rows)
+    return Manifest(head.folder, entries, rejected)
+
+
+def _read_whole(header: dict[str, object], lines: list[str]) -> Manifest:
+    """A list of an earlier format."""
+    folder, count = header["folder"], header["photographs"]
+    if _sum_of(header, lines) != header["sum"]:
+        raise ValueError("it changed since it was written")
+    rows = json.loads(f"[{','.join(lines)}]")
+    if not isinstance(folder, str) or not isinstance(count, int):
+        raise ValueError("its header is none")
+    entries, rejected = [ListedPhotograph(*r) for r in rows[:count]], [Rejected(*r) for r in rows[count:]]
+    if not well_formed(entries) or not _are_texts(rejected):
+        raise ValueError("its lines are not names, each once and in order, with their digests, sizes and times")
+    manifest = Manifest(folder, entries, rejected)
+    if manifest.key != header["key"]:
+        raise ValueError("its key does not fit its entries")
+    return manifest
+
+
+def _sum_of(header: dict[str, object], lines: Sequence[str] = ()) -> str:
+    """SHA-256 of the other fields of the header, which hold digests of the lines, or else also of the lines."""
     rest = json.dumps({name: value for name, value in header.items() if name != "sum"}, sort_keys=True)
     covered = lines if header["format"] == EARLIER_FORMAT else [rest, *lines]
     return hashlib.sha256("\n".join(covered).encode("ascii")).hexdigest()
 
 
-def _well_formed(folder: object, entries: list[ListedPhotograph], rejected: list[Rejected]) -> bool:
-    """Whether everything has its type, and no photograph comes twice: a sum tells damage, and not who wrote the list."""
-    return (
-        isinstance(folder, str)
-        and all(type(e.name) is type(e.sha256) is str and type(e.size) is type(e.mtime_ns) is int for e in entries)
-        and all(one.name < other.name for one, other in pairwise(entries))
-        and all(type(r.name) is type(r.reason) is str for r in rejected)
-    )
-
-
-def fingerprint(folder: Path | str, cache: Path | None = None) -> Manifest:
-    """Hash the photographs of a folder, or take from `cache` what has the same name, size and time as then.
-
-    A change that keeps a file's name, size and modification time is not noticed while the cache exists. Files that
-    may not be opened are listed as rejected and do not count for the key; a damaged cache is made anew.
-
-    Raises:
-        UserError: see `survey`; a file changes or fails while it is read; the cache cannot be written.
-    """
-    photographs, rejected = survey(folder)
-    place = os.path.realpath(locate(folder))
-    known = _cached(cache, place)
-    entries = [ListedPhotograph(p.name, known[p], p.size, p.mtime_ns) for p in photographs if p in known]
-    unknown = [p for p in photographs if p not in known]
-    settled = time.time_ns() - UNSETTLED_NS
-
-    def save() -> None:
-        if cache is not None:
-            Manifest(place, sorted(e for e in entries if e.mtime_ns < settled)).write(cache)
-
-    if unknown:
-        try:
-            saved = time.monotonic()
-            for rows in _hash_all(folder, unknown):
-                entries += [row for row in rows if isinstance(row, ListedPhotograph)]
-                rejected += [row for row in rows if isinstance(row, Rejected)]
-                if time.monotonic() - saved > SAVE_SECONDS:
-                    save()
-                    saved = time.monotonic()
-        finally:
-            save()
-    if not entries:
-        raise UserError(f"{shown(place)} holds no photograph that may be opened: give permission to read its files.")
-    return Manifest(str(folder), sorted(entries), sorted(rejected))
-
-
-def _cached(cache: Path | None, place: str) -> dict[PhotographFile, str]:
-    """The digests that a cache of the same folder holds; equal names, sizes and times elsewhere prove nothing."""
-    if cache is None or not Path(cache).exists():
-        return {}
-    try:
-        manifest = Manifest.read(cache)
-    except UserError:
-        return {}
-    return {PhotographFile(e.name, e.size, e.mtime_ns): e.sha256 for e in manifest.entries if manifest.folder == place}
-
-
-def _hash_all(folder: Path | str, photographs: list[PhotographFile]) -> Iterator[list[ListedPhotograph | Rejected]]:
-    """Hash in threads, a batch at a time; a bar on standard error counts the bytes once it takes seconds."""
-    total = sum(p.size for p in photographs)
-    with (
-        ThreadPoolExecutor(HASH_THREADS) as threads,
-        tqdm(total=total, desc="fingerprint", unit="B", unit_scale=True, delay=2) as bar,
-    ):
-        for start in range(0, len(photographs), HASH_BATCH):
-            batch = photographs[start : start + HASH_BATCH]
-            rows: list[ListedPhotograph | Rejected] = []
-            for row in threads.map(lambda photograph: _hashed(folder, photograph), batch):
-                bar.update(batch[len(rows)].size)
-                rows.append(row)
-            yield rows
-
-
-def _hashed(folder: Path | str, photograph: PhotographFile) -> ListedPhotograph | Rejected:
-    path = resolve(folder, photograph.name)
-    try:
-        digest = sha256(path)
-        found = path.stat()
-    except PermissionError as error:
-        return Rejected(shown(photograph.name), f"it cannot be opened: {error.strerror}")
-    except OSError as error:
-        raise UserError(
-            f"{shown(path)} could not be read ({error.strerror}): mend or remove it, then run the same command again."
-        ) from error
-    if (found.st_size, found.st_mtime_ns) != (photograph.size, photograph.mtime_ns):
-        raise UserError(f"{shown(path)} changed while it was read: run the same command again once copying has ended.")
-    return ListedPhotograph(photograph.name, digest, photograph.size, photograph.mtime_ns)
-
-
-def check_unchanged(
-    folder: Path | str, entry: ListedPhotograph, since: str = "the run began", remedy: str = "start anew"
-) -> None:
-    """See that a photograph is still what it was; its content is read only where its size or time differs.
-
-    Args:
-        since, remedy: for the message: since when, and what to do other than put the old file back.
-
-    Raises:
-        UserError: it changed, or cannot be reached.
-    """
-    path = resolve(folder, entry.name)
-    try:
-        found = path.stat()
-        same = (found.st_size, found.st_mtime_ns) == (entry.size, entry.mtime_ns)
-        changed = not same and (found.st_size != entry.size or sha256(path) != entry.sha256)
-    except OSError as error:
-        raise UserError(
-            f"{shown(path)} was readable when {since}, not now ({error.strerror}): put it back, or {remedy}."
-        ) from error
-    if changed:
-        raise UserError(f"{shown(path)} changed since {since}: put the old file back, or {remedy}.")
+def _are_texts(rejected: list[Rejected]) -> bool:
+    return all(type(each.name) is type(each.reason) is str for each in rejected)

@@ -21,10 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from hawp_core.data.photographs import manifest as manifests
+from hawp_core.data.photographs import fingerprint as fingerprints
 from hawp_core.data.photographs.decoding import LARGEST_PIXELS, SMALLEST_SIDE, Unreadable, read_gray
-from hawp_core.data.photographs.folder import BUNDLED, EXTENSIONS, bundled_folder, resolve, scan, survey
-from hawp_core.data.photographs.manifest import ListedPhotograph, Manifest, check_unchanged, fingerprint
+from hawp_core.data.photographs.fingerprint import check_unchanged, fingerprint
+from hawp_core.data.photographs.folder import BUNDLED, EXTENSIONS, Rejected, bundled_folder, resolve, scan, survey
+from hawp_core.data.photographs.found import FoundPhotographs, PhotographFile
+from hawp_core.data.photographs.listed import ROWS, ListedPhotograph
+from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import sha256
 
@@ -252,7 +255,7 @@ def test_damaged_cache_is_made_anew(tmp_path):
 
 def test_hashing_that_stops_keeps_what_it_did(tmp_path, monkeypatch):
     folder, cache = make_folder(tmp_path / "photos", "a.png", "b.png", "c.png"), tmp_path / "cache"
-    monkeypatch.setattr(manifests, "HASH_BATCH", 1)
+    monkeypatch.setattr(fingerprints, "HASH_BATCH", 1)
     real = sha256
 
     def failing(path):
@@ -260,7 +263,7 @@ def test_hashing_that_stops_keeps_what_it_did(tmp_path, monkeypatch):
             raise OSError(5, "Input/output error")
         return real(path)
 
-    monkeypatch.setattr(manifests, "sha256", failing)
+    monkeypatch.setattr(fingerprints, "sha256", failing)
     with pytest.raises(UserError, match=r"c\.png could not be read \(Input/output error\)"):
         fingerprint(folder, cache)
     assert [e.name for e in Manifest.read(cache).entries] == ["a.png", "b.png"]
@@ -275,7 +278,7 @@ def test_file_that_changes_while_it_is_hashed_is_an_error(tmp_path, monkeypatch)
         path.write_text("longer than before")
         return digest
 
-    monkeypatch.setattr(manifests, "sha256", growing)
+    monkeypatch.setattr(fingerprints, "sha256", growing)
     with pytest.raises(UserError, match="changed while it was read"):
         fingerprint(folder)
 
@@ -289,7 +292,7 @@ def test_files_that_may_not_be_opened_are_rejected(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr(manifests, "sha256", guarded)
+    monkeypatch.setattr(fingerprints, "sha256", guarded)
     manifest = fingerprint(folder)
     assert [e.name for e in manifest.entries] == ["a.png"]
     assert manifest.rejected == [("secret.png", "it cannot be opened: Permission denied")]
@@ -323,7 +326,8 @@ def test_damaged_manifests_are_refused_with_one_sentence(tmp_path):
         "other time": good.replace(str(LONG_AGO_NS).encode(), str(LONG_AGO_NS + 1).encode()),
         "other key": good.replace(json.loads(header)["key"].encode(), b"0" * 64),
         "other folder": good.replace(b"/photos", b"/others"),
-        "an earlier format": good.replace(b"photographs 2", b"photographs 1"),
+        "an earlier format": good.replace(b"photographs 3", b"photographs 1"),
+        "longer": good + b"[]\n",
         "binary": bytes(range(256)),
         "nested": b"[" * 100_000,
         "not an object": b"[1]\n",
@@ -333,36 +337,118 @@ def test_damaged_manifests_are_refused_with_one_sentence(tmp_path):
         assert content != good
         path.write_bytes(content)
         with pytest.raises(UserError, match="is no readable list of photographs") as caught:
-            Manifest.read(path)
+            Manifest.read(path).check()
         assert "\n" not in str(caught.value), name
     assert "photographs 99" in str(caught.value)
     with pytest.raises(UserError, match="No such file"):
         Manifest.read(tmp_path / "none")
 
 
-def test_a_list_of_the_earlier_format_is_read(tmp_path):
+def test_lists_of_the_earlier_formats_are_read(tmp_path):
     path = tmp_path / "m.jsonl"
     manifest = fingerprint(make_folder(tmp_path / "photos", "a.png", "b.png"))
     manifest.write(path)
     header, *rows = path.read_text().splitlines()
-    earlier = json.loads(header) | {
-        "format": "hawp-rounds photographs 1", "sum": hashlib.sha256("\n".join(rows).encode()).hexdigest(),
-    }  # fmt: skip
-    path.write_text("\n".join([json.dumps(earlier), *rows]) + "\n")
-    assert Manifest.read(path) == manifest
+    whole = {name: json.loads(header)[name] for name in ("folder", "key", "photographs", "columns")}
+    for number in (1, 2):
+        earlier = whole | {"format": f"hawp-rounds photographs {number}"}
+        covered = rows if number == 1 else [json.dumps(earlier, sort_keys=True), *rows]
+        earlier["sum"] = hashlib.sha256("\n".join(covered).encode()).hexdigest()
+        path.write_text("\n".join([json.dumps(earlier), *rows]) + "\n")
+        assert Manifest.read(path) == manifest
+        path.write_text(path.read_text().replace(str(LONG_AGO_NS), str(LONG_AGO_NS + 1)))
+        with pytest.raises(UserError, match="it changed since it was written"):
+            Manifest.read(path)
 
 
 @pytest.mark.parametrize("row", [["a.png", 5, 1, 1], [5, "0", 1, 1], ["a.png", "0", "1", 1], ["a.png", "0", True, 1]])
 def test_a_list_whose_values_have_other_types_is_refused(tmp_path, row):
     Manifest("photos", [ListedPhotograph(*row)]).write(tmp_path / "m.jsonl")
     with pytest.raises(UserError, match="its lines are not names, each once"):
-        Manifest.read(tmp_path / "m.jsonl")
+        Manifest.read(tmp_path / "m.jsonl").check()
 
 
 def test_a_list_with_a_photograph_twice_is_refused(tmp_path):
     Manifest("photos", [ListedPhotograph("a.png", "0", 1, 1)] * 2).write(tmp_path / "m.jsonl")
     with pytest.raises(UserError, match="its lines are not names, each once"):
-        Manifest.read(tmp_path / "m.jsonl")
+        Manifest.read(tmp_path / "m.jsonl").check()
+
+
+@pytest.fixture
+def long_list(tmp_path) -> Path:
+    """A list of some blocks."""
+    rows = [ListedPhotograph(f"{i:05d}.jpg", f"{i:064x}", i, i) for i in range(2 * ROWS + 5)]
+    Manifest("photos", rows, [Rejected("z.jpg", "no")] * 3).write(tmp_path / "long.jsonl")
+    return tmp_path / "long.jsonl"
+
+
+def test_a_job_reads_its_own_part_of_a_long_list(long_list):
+    found = Manifest.read(long_list)
+    assert len(found.entries) == 2 * ROWS + 5 and found.entries[ROWS].name == f"{ROWS:05d}.jpg"
+    # What lies elsewhere may be damaged: who does not need it does not read it, and who goes through all notices.
+    content = long_list.read_bytes()
+    long_list.write_bytes(content.replace(b'"00007.jpg"', b'"0000x.jpg"'))
+    part = Manifest.read(long_list)
+    assert part.entries[ROWS : 2 * ROWS + 5] == found.entries[ROWS:] and part.rejected == found.rejected
+    for read in (lambda: part.entries[8], part.check, lambda: part.write("other.jsonl")):
+        with pytest.raises(UserError, match=r"long\.jsonl is no readable list .*it changed since it was written"):
+            read()
+    assert not Path("other.jsonl").exists()
+
+
+def test_blocks_that_fit_their_digests_and_not_the_key_are_noticed(long_list):
+    header, *lines = long_list.read_text().splitlines(keepends=True)
+    head = json.loads(header)
+    for what, key in [("order", head["key"]), ("key", "0" * 64)]:
+        blocks, sums = ["".join(lines[:ROWS]), "".join(lines[ROWS : 2 * ROWS])], list(head["blocks"])
+        if what == "order":
+            blocks, sums[:2] = blocks[::-1], sums[1::-1]
+        forged = {name: value for name, value in head.items() if name != "sum"} | {"key": key, "blocks": sums}
+        forged["sum"] = hashlib.sha256(json.dumps(forged, sort_keys=True).encode()).hexdigest()
+        long_list.write_text("".join([json.dumps(forged), "\n", *blocks, *lines[2 * ROWS :]]))
+        assert len(Manifest.read(long_list).entries) == len(lines) - 3
+        with pytest.raises(UserError, match=what):
+            Manifest.read(long_list).check()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.lists(st.sampled_from(["a", "a.b", "ab", "a b", "b", "é"]), min_size=1, max_size=4), max_size=12))
+def test_photographs_come_in_the_order_of_their_names(paths):
+    found, wanted = (
+        FoundPhotographs(),
+        sorted(
+            {"/".join([*path, "x.jpg"]) for path in paths}
+            | {"/".join([*path[:-1], f"{path[-1]}.jpg"]) for path in paths}
+        ),
+    )
+    for part in {name.rpartition("/")[0] for name in wanted}:
+        inner = [name for name in wanted if name.rpartition("/")[0] == part]
+        found.add(part, [PhotographFile(name.rpartition("/")[2], len(name), -5) for name in reversed(inner)])
+    assert list(found) == [PhotographFile(name, len(name), -5) for name in wanted]
+    assert len(found) == len(wanted) and found.bytes == sum(map(len, wanted))
+
+
+def test_a_long_hashing_is_remembered_on_the_way(tmp_path, monkeypatch):
+    folder, cache = make_folder(tmp_path / "photos", *"abcdefgh"), tmp_path / "cache"
+    for path in folder.iterdir():
+        path.rename(path.with_suffix(".png"))
+    fingerprint(folder, cache)
+    # All but the last are read again; after each the cache knows it, and what the earlier time knew of the others.
+    for path in sorted(folder.iterdir())[:-1]:
+        os.utime(path, ns=(LONG_AGO_NS, LONG_AGO_NS + 1))
+    monkeypatch.setattr(fingerprints, "HASH_BATCH", 1)
+    monkeypatch.setattr(fingerprints, "SAVE_SECONDS", -1)
+    monkeypatch.setattr(fingerprints, "SAVE_SHARE", 0)
+    monkeypatch.setattr(
+        fingerprints, "_hashed", lambda f, p, real=fingerprints._hashed: kept.append(times()) or real(f, p)
+    )
+    kept = []
+
+    def times() -> list[int]:
+        return [entry.mtime_ns - LONG_AGO_NS for entry in Manifest.read(cache).entries]
+
+    fingerprint(folder, cache)
+    assert kept == [[1] * n + [0] * (8 - n) for n in range(7)]
 
 
 def test_check_unchanged_notices_other_content_only(tmp_path):
@@ -384,7 +470,7 @@ def test_check_unchanged_notices_other_content_only(tmp_path):
 def test_fingerprints_need_neither_opencv_nor_torch(tmp_path):
     make_folder(tmp_path, "a.png")
     program = (
-        "import sys; from hawp_core.data.photographs.manifest import fingerprint; fingerprint(sys.argv[1]);"
+        "import sys; from hawp_core.data.photographs.fingerprint import fingerprint; fingerprint(sys.argv[1]);"
         "sys.exit(len({'cv2', 'torch', 'skimage'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0

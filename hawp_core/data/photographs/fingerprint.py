@@ -1,0 +1,146 @@
+"""The digest of every photograph of a folder, hashed by threads and remembered from one time to the next."""
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from hawp_core.data.photographs.folder import Rejected, locate, resolve, survey
+from hawp_core.data.photographs.found import PhotographFile
+from hawp_core.data.photographs.listed import ListedPhotograph, RowWriter, packed
+from hawp_core.data.photographs.manifest import Manifest
+from hawp_core.errors import UserError
+from hawp_core.runtime.files import sha256
+from hawp_core.runtime.text import shown
+
+HASH_THREADS = 8  # reading waits for the disk and hashing releases the interpreter lock
+HASH_BATCH = 256  # files handed to the threads at a time
+SAVE_SECONDS = 60  # the most hashing that a killed run loses, unless saving takes more than a twentieth of it
+SAVE_SHARE = 20
+# A file whose time is this close to the clock may change again without changing its time (FAT counts in 2 s).
+UNSETTLED_NS = 2 * 10**9
+
+
+def fingerprint(folder: Path | str, cache: Path | None = None) -> Manifest:
+    """Hash the photographs of a folder, or take from `cache` what has the same name, size and time as then.
+
+    A change that keeps a file's name, size and modification time is not noticed while the cache exists. Files that
+    may not be opened are listed as rejected and do not count for the key; a damaged cache is made anew.
+
+    Raises:
+        UserError: see `survey`; a file changes or fails while it is read; the cache cannot be written.
+    """
+    photographs, rejected = survey(folder)
+    place = os.path.realpath(locate(folder))
+    known = _Known(_cached(cache, place))
+    found = RowWriter()
+    settled = time.time_ns() - UNSETTLED_NS
+    last, hashed = "", False
+    began = saved = time.monotonic()
+
+    def save() -> None:
+        if cache is not None:
+            rest = (row for row in _cached(cache, place) if row.name > last)
+            rows = (row for row in itertools.chain(found, rest) if row.mtime_ns < settled)
+            Manifest(place, packed(rows)).write(cache)
+
+    try:
+        with (
+            ThreadPoolExecutor(HASH_THREADS) as threads,
+            tqdm(total=photographs.bytes, desc="fingerprint", unit="B", unit_scale=True, delay=2) as bar,
+        ):
+            files = iter(photographs)
+            while batch := list(itertools.islice(files, HASH_BATCH)):
+                rows = [known.row(photograph) for photograph in batch]
+                unknown = [photograph for photograph, row in zip(batch, rows, strict=True) if row is None]
+                hashed = hashed or bool(unknown)
+                new = threads.map(lambda photograph: _hashed(folder, photograph), unknown)
+                every = [next(new) if row is None else row for row in rows]
+                found.add([row for row in every if isinstance(row, ListedPhotograph)])
+                rejected += [row for row in every if isinstance(row, Rejected)]
+                last = batch[-1].name
+                bar.update(sum(photograph.size for photograph in batch))
+                if unknown and time.monotonic() - saved > max(SAVE_SECONDS, SAVE_SHARE * (saved - began)):
+                    began = time.monotonic()
+                    save()
+                    saved = time.monotonic()
+    finally:
+        if hashed:
+            save()
+    entries = found.finish()
+    if not entries:
+        raise UserError(f"{shown(place)} holds no photograph that may be opened: give permission to read its files.")
+    return Manifest(str(folder), entries, sorted(rejected))
+
+
+def _cached(cache: Path | None, place: str) -> Iterator[ListedPhotograph]:
+    """What a cache of the same folder holds, up to where it is damaged; equal names, sizes and times elsewhere prove
+    nothing."""
+    if cache is None or not Path(cache).exists():
+        return
+    try:
+        manifest = Manifest.read(cache)
+        if manifest.folder == place:
+            yield from manifest.entries
+    except UserError:
+        return
+
+
+class _Known:
+    """Photographs whose digests are known, asked for in the order of their names."""
+
+    def __init__(self, rows: Iterator[ListedPhotograph]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def row(self, photograph: PhotographFile) -> ListedPhotograph | None:
+        """The row of a file of the same name, size and time."""
+        while self._next is not None and self._next.name < photograph.name:
+            self._next = next(self._rows, None)
+        row = self._next
+        same = row is not None and (row.name, row.size, row.mtime_ns) == photograph
+        return row if same else None
+
+
+def _hashed(folder: Path | str, photograph: PhotographFile) -> ListedPhotograph | Rejected:
+    path = resolve(folder, photograph.name)
+    try:
+        digest = sha256(path)
+        found = path.stat()
+    except PermissionError as error:
+        return Rejected(shown(photograph.name), f"it cannot be opened: {error.strerror}")
+    except OSError as error:
+        raise UserError(
+            f"{shown(path)} could not be read ({error.strerror}): mend or remove it, then run the same command again."
+        ) from error
+    if (found.st_size, found.st_mtime_ns) != (photograph.size, photograph.mtime_ns):
+        raise UserError(f"{shown(path)} changed while it was read: run the same command again once copying has ended.")
+    return ListedPhotograph(photograph.name, digest, photograph.size, photograph.mtime_ns)
+
+
+def check_unchanged(
+    folder: Path | str, entry: ListedPhotograph, since: str = "the run began", remedy: str = "start anew"
+) -> None:
+    """See that a photograph is still what it was; its content is read only where its size or time differs.
+
+    Args:
+        since, remedy: for the message: since when, and what to do other than put the old file back.
+
+    Raises:
+        UserError: it changed, or cannot be reached.
+    """
+    path = resolve(folder, entry.name)
+    try:
+        found = path.stat()
+        same = (found.st_size, found.st_mtime_ns) == (entry.size, entry.mtime_ns)
+        changed = not same and (found.st_size != entry.size or sha256(path) != entry.sha256)
+    except OSError as error:
+        raise UserError(
+            f"{shown(path)} was readable when {since}, not now ({error.strerror}): put it back, or {remedy}."
+        ) from error
+    if changed:
+        raise UserError(f"{shown(path)} changed since {since}: put the old file back, or {remedy}.")

@@ -1,0 +1,93 @@
+"""The files that a folder was found to hold, in order and in little memory."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class PhotographFile(NamedTuple):
+    """A file in the folder: its relative name, bytes, and modification time."""
+
+    name: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass
+class _Folder:
+    """The photographs that lie in one folder, and the folders in it that hold some.
+
+    Attributes:
+        names: sorted, without the folder, a zero byte between two.
+        sizes, times: of each.
+        inner: names of folders.
+    """
+
+    names: str = ""
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    inner: set[str] = field(default_factory=set)
+
+
+class FoundPhotographs:
+    """Photographs folder by folder, and all of them in the order of their names: some 30 bytes each beside the name.
+
+    Attributes:
+        bytes: of all of them together.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, _Folder] = {"": _Folder()}
+        self._count = self.bytes = 0
+
+    def add(self, part: str, files: list[PhotographFile]) -> None:
+        """Take what lies in the folder `part`, "" for the outermost; names are without it."""
+        if not files:
+            return
+        folder = self._folder(part)
+        files.sort()
+        folder.names = "\0".join([file.name for file in files])
+        folder.sizes, folder.times = array("q", [f.size for f in files]), array("q", [f.mtime_ns for f in files])
+        self._count += len(files)
+        self.bytes += sum(folder.sizes)
+
+    def _folder(self, part: str) -> _Folder:
+        if part not in self._folders:
+            self._folders[part] = _Folder()
+            outer, _, name = part.rpartition("/")
+            self._folder(outer).inner.add(name)
+        return self._folders[part]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[PhotographFile]:
+        """All of them, sorted by their whole names: what lies in a folder comes together, where 'folder/' belongs."""
+        waiting = [self._pieces("")]
+        while waiting:
+            piece = next(waiting[-1], None)
+            if piece is None:
+                waiting.pop()
+            elif isinstance(piece, str):
+                waiting.append(self._pieces(piece))
+            else:
+                yield from piece
+
+    def _pieces(self, part: str) -> Iterator[str | list[PhotographFile]]:
+        """What a folder holds, in order: photographs, and the folders between them."""
+        folder, before = self._folders[part], f"{part}/" if part else ""
+        names = folder.names.split("\0") if folder.names else []
+        done = 0
+        for inner in sorted(f"{name}/" for name in folder.inner):
+            end = bisect_left(names, inner, done)
+            yield self._named(folder, before, names, done, end)
+            yield before + inner[:-1]
+            done = end
+        yield self._named(folder, before, names, done, len(names))
+
+    @staticmethod
+    def _named(folder: _Folder, before: str, names: list[str], start: int, end: int) -> list[PhotographFile]:
+        columns = names[start:end], folder.sizes[start:end], folder.times[start:end]
+        return [PhotographFile(before + name, size, time) for name, size, time in zip(*columns, strict=True)]
