@@ -78,11 +78,11 @@ def losses(lines: int) -> float:
 
 def gathering(shards: int) -> float:
     """Seconds of joining the shards of 4,096 photographs with 100 lines each."""
-    from hawp_core.data.label_file import write_labels
+    from hawp_core.data.label_writing import write_labels
     from hawp_core.data.photographs.listed import ListedPhotograph
     from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.geometry.wireframe import Wireframe
-    from hawp_core.labelling.shards import gather_shards
+    from hawp_core.labelling.gathering import gather_shards
 
     total, rng = 4096, np.random.default_rng(0)
     entries = [ListedPhotograph(f"{i:05d}.jpg", "0" * 64, 1, i) for i in range(total)]

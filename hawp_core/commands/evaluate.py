@@ -7,7 +7,7 @@ from pathlib import Path
 from hawp_core.commands import common
 from hawp_core.data.data_config import read_shapes
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
-from hawp_core.workflow.paths import FINGERPRINT_CACHE, evaluation_name, manifest_file
+from hawp_core.workflow.paths import evaluation_name, manifest_file
 from hawp_core.workflow.places import PhotographPlaces
 from hawp_core.workflow.recipe_builders import Origin, evaluate_recipe
 from hawp_core.workflow.settings import changed, find_configuration
@@ -77,7 +77,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.data.own_labels.wireframe_json import read_annotations
-    from hawp_core.data.photographs.fingerprint import fingerprint
     from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.data.shapes.dataset import ShapeSet
     from hawp_core.evaluation.protocol import (
@@ -90,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.evaluation.results import Evaluation
     from hawp_core.evaluation.wording import as_text, headline
     from hawp_core.model.checkpoint import load_checkpoint
+    from hawp_core.workflow.planning import photographs_in
     from hawp_core.workflow.record import write_record
 
     began = time.monotonic()
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
     model = common.find_model(args)
     network, info = load_checkpoint(model, device)
     folder = args.images or settings.photographs.folder
-    manifest = Manifest.read(args.manifest) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
+    manifest = Manifest.read(args.manifest) if args.manifest else photographs_in(folder, settings)
     origin = Origin.of(info, model)
     shapes_file = None if args.no_shapes else args.shapes or origin.shapes
     shapes = read_shapes(shapes_file) if shapes_file else None

@@ -13,7 +13,7 @@ from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import work_folder
 from hawp_core.runtime.setting_types import Settings
-from hawp_core.workflow.paths import FINGERPRINT_CACHE, label_file, label_shard, label_shards, manifest_file
+from hawp_core.workflow.paths import label_file, label_shard, label_shards, manifest_file
 from hawp_core.workflow.places import PhotographPlaces
 from hawp_core.workflow.recipe import ExportRecipe
 from hawp_core.workflow.recipe_builders import Origin, export_recipe
@@ -85,12 +85,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.data.photographs.fingerprint import fingerprint
     from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.model.checkpoint import load_checkpoint
     from hawp_core.runtime.lease import lease
     from hawp_core.runtime.progress import log
     from hawp_core.runtime.signals import stop_on_signal
+    from hawp_core.workflow.planning import photographs_in
     from hawp_core.workflow.sharing import take_over
 
     settings, _ = common.load_settings(args.datacfg)
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
     if args.modelcfg:
         _check_model(args.modelcfg, network, model)
     folder = args.images or settings.photographs.folder
-    manifest = Manifest.read(args.manifest, folder) if args.manifest else fingerprint(folder, FINGERPRINT_CACHE)
+    manifest = Manifest.read(args.manifest, folder) if args.manifest else photographs_in(folder, settings)
     shard, of = args.shard or (0, args.gather or 1)
     listing = args.manifest or manifest_file(manifest.key)
     at = PhotographPlaces(folder, listing, len(manifest.entries), of)
@@ -194,7 +194,7 @@ def _gather(
     args: argparse.Namespace, settings: Settings, manifest: "Manifest", recipe: ExportRecipe, model: Path
 ) -> None:
     """Join the shards, which stay; what is needed to continue them goes."""
-    from hawp_core.labelling.shards import gather_shards, rejected_list
+    from hawp_core.labelling.gathering import gather_shards, rejected_list
     from hawp_core.runtime.progress import log
     from hawp_core.workflow.label_notes import notes
     from hawp_core.workflow.record import command_line, write_record

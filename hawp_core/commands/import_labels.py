@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     require("h5py", "scipy")
-    from hawp_core.data.label_file import write_labels
+    from hawp_core.data.label_writing import write_labels
     from hawp_core.data.own_labels.placing import place_all
     from hawp_core.data.own_labels.reading import read_own_labels
     from hawp_core.data.photographs.fingerprint import check_unchanged, fingerprint

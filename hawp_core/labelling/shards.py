@@ -1,10 +1,8 @@
-"""Labelling a folder of photographs in resumable shards, and gathering the shards into one label file.
+"""Labelling a folder of photographs in resumable shards.
 
 A shard's working state is a journal of finished images beside the shard. The shard itself appears whole.
 """
 
-import csv
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +11,14 @@ from typing import TypedDict, cast
 
 import numpy as np
 
-from hawp_core.data.label_file import LabelFile, write_labels
+from hawp_core.data.label_writing import write_labels
 from hawp_core.data.photographs.manifest import Manifest
-from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.labelling.labeller import Labeller
 from hawp_core.labelling.reading import LoadedPhotograph, Reader, ReadPhotograph, UnreadablePhotograph
-from hawp_core.runtime.files import write_text
 from hawp_core.runtime.journal import Journal, journal_file
 from hawp_core.runtime.progress import bar
 from hawp_core.runtime.signals import StopRequest
-from hawp_core.runtime.text import shown
-from hawp_core.runtime.typed import typed
 
 MOST_PIXELS = 2**31  # of a side: label files count in int32
 
@@ -47,24 +41,6 @@ class ShardCounts:
     lines: int
     seconds: float
     waiting: float
-
-
-@dataclass(frozen=True)
-class GatheredCounts:
-    """What a label file holds; the fields are those of its record.
-
-    Attributes:
-        images: photographs with labels.
-        junctions, lines: of all of them.
-        rejected: photographs without.
-        labelling_seconds: of all shards and attempts together; None where an older program did not note them.
-    """
-
-    images: int
-    junctions: int
-    lines: int
-    rejected: int
-    labelling_seconds: float | None
 
 
 class JournalRecord(TypedDict, total=False):
@@ -200,94 +176,12 @@ def _records(photographs: list[ReadPhotograph], labeller: Labeller) -> list[Jour
 def _write(path: Path, records: list[JournalRecord], key: str, device: str) -> None:
     kept = [record for record in records if "rejected" not in record]
     rejected = [[record["name"], record["rejected"]] for record in records if "rejected" in record]
-    seconds = _sum([record.get("seconds") for record in records])
+    seconds = total_seconds([record.get("seconds") for record in records])
     about = {"export": key, "rejected": rejected, "seconds": seconds, "device": device}
     write_labels(path, [r["name"] for r in kept], [_wireframe(r) for r in kept], about=about)
 
 
-def _sum(seconds: list[float | None]) -> float | None:
+def total_seconds(seconds: list[float | None]) -> float | None:
     """All together, or None where some are not known: an older program did not note them."""
     known = [each for each in seconds if each is not None]
     return None if len(known) < len(seconds) else round(sum(known), 3)
-
-
-def rejected_list(labels: Path) -> Path:
-    """Where the photographs that could not be read are listed, beside the labels of the others."""
-    return labels.with_name(f"{labels.stem}-rejected.csv")
-
-
-@dataclass(frozen=True)
-class _About:
-    """What a shard says of itself; an older program did not note the time."""
-
-    export: str
-    rejected: tuple[tuple[str, str], ...]
-    seconds: float | None = None
-    device: str = "unknown"
-
-
-def _about(part: Path, shard: LabelFile) -> _About:
-    try:
-        return typed(_About, shard.about)
-    except ValueError as error:
-        raise UserError(
-            f"{part} is no shard of an export ({error}): delete it and run the same command again."
-        ) from error
-
-
-def gather_shards(
-    parts: list[Path],
-    destination: Path,
-    manifest: Manifest,
-    *,
-    key: str,
-    max_rejected: float,
-    about: Mapping[str, object],
-) -> tuple[GatheredCounts, str]:
-    """Join the shards into the label file `destination`, in the manifest's order; list rejected photographs beside it.
-
-    Returns: what the file holds, and the devices that labelled.
-
-    Raises:
-        UserError: a shard of another export, photographs that no shard holds, or too many unreadable photographs.
-    """
-    found: dict[str, Wireframe] = {}
-    rejected: dict[str, str] = {entry.name: entry.reason for entry in manifest.rejected}
-    total = len(manifest.entries) + len(rejected)
-    seconds: list[float | None] = []
-    devices: set[str] = set()
-    for part in parts:
-        shard = LabelFile(part)
-        said = _about(part, shard)
-        if said.export != key:
-            raise UserError(f"{part} belongs to the export {shown(said.export)}, not to {key}: delete it.")
-        found.update((name, shard[name]) for name in shard.names)
-        rejected.update(said.rejected)
-        seconds.append(said.seconds)
-        devices.add(said.device)
-    missing = [e.name for e in manifest.entries if e.name not in found and e.name not in rejected]
-    if missing:
-        raise UserError(f"no shard holds the labels of {missing[0]!r} ({len(missing)} missing): make the shards again.")
-    listing = rejected_list(destination)
-    if rejected:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([["photograph", "reason"], *sorted(rejected.items())])
-        write_text(listing, text.getvalue())
-    if len(rejected) > max_rejected * total:
-        raise UserError(
-            f"{len(rejected)} of {total} photographs in {manifest.folder} are unreadable, more than "
-            f"photographs.max_rejected = {max_rejected}: see {listing}, mend or remove them, or raise the share."
-        )
-    names = [entry.name for entry in manifest.entries if entry.name in found]
-    if not names:
-        raise UserError(f"none of the {total} photographs in {manifest.folder} is readable: see {listing}.")
-    wireframes = [found[name] for name in names]
-    write_labels(destination, names, wireframes, about={**about, "export": key, "rejected": sorted(rejected)})
-    counts = GatheredCounts(
-        images=len(names),
-        junctions=sum(len(wireframe.junctions) for wireframe in wireframes),
-        lines=sum(len(wireframe.edges) for wireframe in wireframes),
-        rejected=len(rejected),
-        labelling_seconds=_sum(seconds),
-    )
-    return counts, ", ".join(sorted(devices))

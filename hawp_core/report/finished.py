@@ -5,6 +5,7 @@ anew but the agreement of two rounds' labels.
 """
 
 import hashlib
+import heapq
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ def seconds_of(record: Record | None) -> float | None:
 
 def chosen(names: Iterable[str], most: int) -> list[str]:
     """At most `most` of the names: always the same ones, spread over all."""
-    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:most]
+    return heapq.nsmallest(most, names, key=lambda name: hashlib.sha256(name.encode()).digest())
 
 
 def agreement(first: LabelFile, second: LabelFile, size: int) -> dict[str, float]:
@@ -132,7 +133,7 @@ def agreement(first: LabelFile, second: LabelFile, size: int) -> dict[str, float
         size: side of the network's square input, pixels.
     """
     common = {}
-    for name in chosen(set(first.names) & set(second.names), MOST_COMPARED):
+    for name in chosen((name for name in first.names if name in second), MOST_COMPARED):
         one, other = (labels[name].resized(size, size).lines for labels in (first, second))
         share, _ = repeatability(one, other, np.eye(3), (size, size), THRESHOLD, "structural")
         if not math.isnan(share):

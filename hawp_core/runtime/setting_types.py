@@ -18,6 +18,7 @@ class PhotographSettings:
 
     folder: str
     max_rejected: float
+    sums: str
 
 
 @dataclass(frozen=True)

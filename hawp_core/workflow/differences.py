@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+from collections.abc import Iterator
 
 from hawp_core.errors import UserError
 from hawp_core.workflow.paths import manifest_file, own_listing
@@ -65,13 +66,16 @@ def _photographs(was: str, now: str) -> list[str]:
     files = [manifest_file(key) for key in (was, now)]
     if not all(file.is_file() for file in files):
         return [f"photographs: {was[:16]} -> {now[:16]}"]
-    before, after = (((e.name, when, e.sha256) for e in Manifest.read(file).entries) for when, file in enumerate(files))
+
+    def rows(when: int) -> Iterator[tuple[str, int, str]]:
+        return ((entry.name, when, entry.sha256) for entry in Manifest.read(files[when]).entries)
+
     removed: list[str] = []
     added: list[str] = []
     changed: list[str] = []
     # Both are in order, and may be long: they are read side by side.
-    for name, rows in itertools.groupby(heapq.merge(before, after), key=lambda row: row[0]):
-        (_, when, content), *others = rows
+    for name, known in itertools.groupby(heapq.merge(rows(0), rows(1)), key=lambda row: row[0]):
+        (_, when, content), *others = known
         if not others:
             (added if when else removed).append(f"photographs: {name!r} was {'added' if when else 'removed'}")
         elif others[0][2] != content:

@@ -25,7 +25,7 @@ def plan_run(settings: Settings, rounds: int | None = None, *, write: bool = Fal
         UserError: no photographs, own labels that are none, or a recipe cannot be written.
     """
     folder = settings.photographs.folder
-    manifest = fingerprint(folder, FINGERPRINT_CACHE)
+    manifest = photographs_in(folder, settings)
     listing = manifest_file(manifest.key)
     if write:
         _write_list(manifest)
@@ -37,6 +37,16 @@ def plan_run(settings: Settings, rounds: int | None = None, *, write: bool = Fal
         for recipe in chain.recipes:
             recipe.write()
     return chain
+
+
+def photographs_in(folder: str, settings: Settings) -> Manifest:
+    """The photographs of a run, or of another folder.
+
+    Raises:
+        UserError: as `fingerprint`.
+    """
+    known = settings.photographs
+    return fingerprint(folder, FINGERPRINT_CACHE, known.sums if folder == known.folder else "")
 
 
 def _own_labels(settings: Settings, photographs: Manifest, write: bool) -> ImportRecipe:

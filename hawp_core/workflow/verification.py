@@ -124,7 +124,7 @@ def _check(path: Path, found: Verified) -> None:
             )
     elif root == str(DATA) and _SHARD.fullmatch(rest):
         # Not gathered yet.
-        found.look(path, lambda: LabelFile(path).check_images(), found.by_image)
+        found.look(path, lambda: LabelFile(path).check(), found.by_image)
     elif is_written(path):
         found.undigested.append(path)
 

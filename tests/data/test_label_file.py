@@ -1,12 +1,17 @@
 """Wireframes and the label file."""
 
+import pickle
+
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hawp_core.data.label_file import LabelFile, write_labels
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.label_writing import write_labels, write_parts
+from hawp_core.data.names import Names
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 
@@ -78,11 +83,73 @@ def test_every_flipped_byte_of_a_label_is_noticed(tmp_path):
 
 
 def test_another_version_says_so(tmp_path):
-    import h5py
-
     path = tmp_path / "old.h5"
     write_labels(path, [], [])
     with h5py.File(path, "a") as file:
         file.attrs["format"] = "hawp-rounds wireframes 0"
     with pytest.raises(UserError, match="this version reads"):
         LabelFile(path)
+
+
+@given(names)
+def test_names_in_any_order_are_found(names):
+    kept = Names.of(names)
+    assert list(kept) == names and kept == names and kept[1:] == names[1:]
+    assert [kept.row(name) for name in names] == list(range(len(names)))
+    assert "none of\0these" not in kept and "\ud800" not in kept and 5 not in kept
+
+
+def test_names_that_come_twice_are_refused():
+    with pytest.raises(ValueError, match="twice"):
+        Names.of(["b", "a", "b"])
+
+
+@pytest.fixture
+def some() -> tuple[list[str], list[Wireframe]]:
+    """Names and wireframes, one without a line."""
+    rng = np.random.default_rng(0)
+    return ["a", "é", "b", "c"], [Wireframe.from_lines(rng.uniform(0, 90, (k, 4)), 100, 90) for k in (3, 0, 9, 1)]
+
+
+def test_the_parts_that_labels_come_in_change_no_byte(tmp_path, some):
+    names, wireframes = some
+    write_labels(tmp_path / "all.h5", names, wireframes, about={"made": "here"})
+    for i, part in enumerate([slice(0, 1), slice(1, 1), slice(1, 4)]):
+        write_labels(tmp_path / f"{i}.h5", names[part], wireframes[part])
+    parts = [LabelFile(tmp_path / f"{i}.h5") for i in range(3)]
+    totals = 4, sum(part.junction_count for part in parts), sum(part.line_count for part in parts)
+    write_parts(tmp_path / "joined.h5", totals, (part.labels() for part in parts), None, {"made": "here"})
+    assert (tmp_path / "joined.h5").read_bytes() == (tmp_path / "all.h5").read_bytes()
+
+
+def test_labels_are_compared_when_they_are_read_and_those_of_before_when_they_are_opened(tmp_path, some):
+    path = tmp_path / "labels.h5"
+    write_labels(path, *some)
+    with h5py.File(path) as file:
+        offset = file["scores"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[offset + 4 * 4] ^= 1  # the second score of "b"
+    path.write_bytes(content)
+    read = LabelFile(path)
+    assert all(same(read[name], wireframe) for name, wireframe in zip(*some, strict=True) if name != "b")
+    for use in (lambda: read["b"], read.check, read.labels):
+        with pytest.raises(UserError, match=r"labels\.h5 .*the labels of 'b' changed since they were written"):
+            use()
+    with h5py.File(path, "r+") as file:
+        del file["label_sums"]
+    with pytest.raises(UserError, match=r"the bytes of 'scores' changed"):
+        LabelFile(path)
+    write_labels(path, *some)
+    with h5py.File(path, "r+") as file:
+        del file["label_sums"]
+    read = LabelFile(path)
+    assert all(same(read[name], wireframe) for name, wireframe in zip(*some, strict=True))
+    assert read.labels().sums.dtype == np.uint32
+
+
+def test_a_worker_maps_the_labels_itself(tmp_path, some):
+    path = tmp_path / "labels.h5"
+    write_labels(path, [f"{i:04d}" for i in range(1000)], [some[1][2]] * 1000)
+    sent = pickle.dumps(LabelFile(path))
+    assert len(sent) < path.stat().st_size / 5
+    assert same(pickle.loads(sent)["0500"], some[1][2])

@@ -12,7 +12,8 @@ import torch
 
 from hawp_core.data.augmentation import REAL, SYNTHETIC
 from hawp_core.data.collate import RawBatch, prepare
-from hawp_core.data.label_file import LabelFile, write_labels
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.label_writing import write_labels
 from hawp_core.data.loader import Loader
 from hawp_core.data.photographs.dataset import PhotographSet
 from hawp_core.data.shapes.dataset import ShapeSet

@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from places import PHOTOGRAPHS, TINY
 
 from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config
-from hawp_core.data.label_file import LabelFile, write_labels
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.label_writing import write_labels
 from hawp_core.data.own_labels.wireframe_json import read_annotations
 from hawp_core.data.photographs.dataset import cache_faults
 from hawp_core.data.photographs.folder import Rejected
@@ -96,7 +97,7 @@ class Kind:
 
 def _labels(path: Path) -> object:
     file = LabelFile(path)
-    file.check_images()
+    file.check()
     found = [
         (w.junctions.tolist(), w.edges.tolist(), w.scores.tolist(), w.width, w.height)
         for w in map(file.__getitem__, file.names)

@@ -18,7 +18,8 @@ from PIL import Image
 from places import ROOT, TINY
 
 from hawp_core.commands import cli
-from hawp_core.data.label_file import LabelFile, write_labels
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.label_writing import write_labels
 from hawp_core.data.photographs.folder import resolve
 from hawp_core.errors import UserError
 from hawp_core.evaluation.results import (

@@ -28,7 +28,7 @@ OTHER = {
     int: lambda v: v + 1, float: lambda v: v / 2 if v else 0.5, bool: lambda v: not v, tuple: lambda v: tuple(x + 1 for x in v),
 }  # fmt: skip
 TEXT = {
-    "name": "other", "photographs.folder": "elsewhere", "labels.files": "corrected", "labels.images": "elsewhere", "train.synthetic.augment": "none", "train.real.augment": "none",
+    "name": "other", "photographs.folder": "elsewhere", "photographs.sums": "elsewhere", "labels.files": "corrected", "labels.images": "elsewhere", "train.synthetic.augment": "none", "train.real.augment": "none",
     "shapes.style": "photographic", "train.synthetic.decay": "cosine", "train.real.decay": "cosine", "train.real.start": "previous", "train.synthetic.start": "shipped", "export.labels": "votes", "export.border": "black", "export.zoom": "out",
     "evaluate.truth": str(TINY), "evaluate.truth_images": "elsewhere", "compute.device": "cuda", "compute.precision": "bfloat16",
 }  # fmt: skip

@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from hawp_core.data.label_file import UNREADABLE, LabelFile, image_sum, plain
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.label_tables import UNREADABLE, image_sum, plain
 from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import resolve
 from hawp_core.data.samples import Sample
@@ -55,7 +56,7 @@ class PhotographSet:
             raise UserError(f"{labels.path} labels no photograph: export labels from a folder of photographs first.")
         self.folder, self.size = folder, size
         self._labels, self._flips = labels, FLIPS[flips]
-        self._rows = list(range(len(labels)))
+        self._rows = np.arange(len(labels))
         self._cache = None if cache is None else _PhotographCache(self, Path(cache))
 
     def __len__(self) -> int:
@@ -69,13 +70,13 @@ class PhotographSet:
     def without(self, names: Container[str]) -> "PhotographSet":
         """The same set with some of its photographs left out, perhaps all of them."""
         other = copy.copy(self)
-        other._rows = [row for row in self._rows if self._labels.names[row] not in names]
+        other._rows = np.array([row for row in self._rows.tolist() if self._labels.names[row] not in names], np.int64)
         return other
 
     def item(self, index: int) -> Sample:
         """Sample `index`; the mirrorings of a photograph follow one another."""
         place, turn = divmod(index, len(self._flips))
-        row = self._rows[place]
+        row = int(self._rows[place])
         image = self.read(row) if self._cache is None else self._cache.read(row)
         wireframe = self._labels[row].resized(self.size, self.size)
         return Sample(image, wireframe, self._flips[turn], self._labels.names[row])
@@ -84,11 +85,11 @@ class PhotographSet:
         """Decode photograph `row`: (size, size) uint8."""
         path = resolve(self.folder, self._labels.names[row])
         image, found = read_gray(path, size=self.size)
-        labelled = self._labels[row]
-        if found != (labelled.width, labelled.height):
+        width, height = self._labels.size(row)
+        if found != (width, height):
             raise UserError(
                 f"{path} is {found[0]} x {found[1]} pixels, but {self._labels.path} was made from "
-                f"{labelled.width} x {labelled.height}: restore the photograph, or export the labels again."
+                f"{width} x {height}: restore the photograph, or export the labels again."
             )
         return image
 
@@ -111,17 +112,21 @@ class _PhotographCache:
     @staticmethod
     def _key(photographs: PhotographSet) -> str:
         """Digest of what the pixels depend on; a photograph's content is known by its file's size and time."""
-        rows = []
+        # Of the JSON of [size, rows], which is never in memory as a whole.
+        digest, between = hashlib.sha256(f"[{photographs.size}, [".encode()), b""
         for row, name in enumerate(photographs.labels.names):
-            path, wireframe = resolve(photographs.folder, name), photographs.labels[row]
+            path = resolve(photographs.folder, name)
             try:
                 found = path.stat()
             except OSError as error:
                 raise UserError(
                     f"{path} is labelled but cannot be read ({error.strerror}): restore it, or export the labels again."
                 ) from error
-            rows.append([name, found.st_size, found.st_mtime_ns, wireframe.width, wireframe.height])
-        return hashlib.sha256(json.dumps([photographs.size, rows]).encode()).hexdigest()
+            known = [name, found.st_size, found.st_mtime_ns, *photographs.labels.size(row)]
+            digest.update(between + json.dumps(known).encode())
+            between = b", "
+        digest.update(b"]]")
+        return digest.hexdigest()
 
     def _fits(self, key: str) -> bool:
         try:

@@ -1,5 +1,6 @@
 """The digest of every photograph of a folder, hashed by threads and remembered from one time to the next."""
 
+import contextlib
 import itertools
 import os
 import time
@@ -13,8 +14,10 @@ from hawp_core.data.photographs.folder import Rejected, locate, resolve, survey
 from hawp_core.data.photographs.found import PhotographFile
 from hawp_core.data.photographs.listed import ListedPhotograph, RowWriter, packed
 from hawp_core.data.photographs.manifest import Manifest
+from hawp_core.data.photographs.sums import KnownSums
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import sha256
+from hawp_core.runtime.progress import log
 from hawp_core.runtime.text import shown
 
 HASH_THREADS = 8  # reading waits for the disk and hashing releases the interpreter lock
@@ -25,29 +28,25 @@ SAVE_SHARE = 20
 UNSETTLED_NS = 2 * 10**9
 
 
-def fingerprint(folder: Path | str, cache: Path | None = None) -> Manifest:
+def fingerprint(folder: Path | str, cache: Path | None = None, sums: str = "") -> Manifest:
     """Hash the photographs of a folder, or take from `cache` what has the same name, size and time as then.
 
     A change that keeps a file's name, size and modification time is not noticed while the cache exists. Files that
     may not be opened are listed as rejected and do not count for the key; a damaged cache is made anew.
+
+    Args:
+        sums: a file of digests of the photographs, see `KnownSums`; only what it lacks, and what is newer, is read. It is
+            believed. Empty for none.
 
     Raises:
         UserError: see `survey`; a file changes or fails while it is read; the cache cannot be written.
     """
     photographs, rejected = survey(folder)
     place = os.path.realpath(locate(folder))
-    known = _Known(_cached(cache, place))
-    found = RowWriter()
-    settled = time.time_ns() - UNSETTLED_NS
-    last, hashed = "", False
-    began = saved = time.monotonic()
-
-    def save() -> None:
-        if cache is not None:
-            rest = (row for row in _cached(cache, place) if row.name > last)
-            rows = (row for row in itertools.chain(found, rest) if row.mtime_ns < settled)
-            Manifest(place, packed(rows)).write(cache)
-
+    known = _known(cache, place)
+    if known and known.found == photographs.digest and _is_whole(known):
+        return Manifest(str(folder), known.entries, rejected)
+    work = _Fingerprinting(folder, place, cache, KnownSums(sums, folder) if sums else None)
     try:
         with (
             ThreadPoolExecutor(HASH_THREADS) as threads,
@@ -55,39 +54,99 @@ def fingerprint(folder: Path | str, cache: Path | None = None) -> Manifest:
         ):
             files = iter(photographs)
             while batch := list(itertools.islice(files, HASH_BATCH)):
-                rows = [known.row(photograph) for photograph in batch]
-                unknown = [photograph for photograph, row in zip(batch, rows, strict=True) if row is None]
-                hashed = hashed or bool(unknown)
-                new = threads.map(lambda photograph: _hashed(folder, photograph), unknown)
-                every = [next(new) if row is None else row for row in rows]
-                found.add([row for row in every if isinstance(row, ListedPhotograph)])
-                rejected += [row for row in every if isinstance(row, Rejected)]
-                last = batch[-1].name
+                work.take(batch, threads)
                 bar.update(sum(photograph.size for photograph in batch))
-                if unknown and time.monotonic() - saved > max(SAVE_SECONDS, SAVE_SHARE * (saved - began)):
-                    began = time.monotonic()
-                    save()
-                    saved = time.monotonic()
-    finally:
-        if hashed:
-            save()
-    entries = found.finish()
+    except BaseException:
+        if work.hashed:
+            work.save()
+        raise
+    if sums:
+        log.info("%d of %d photographs have their digest from %s", work.given, len(photographs), shown(sums))
+    work.save(photographs.digest)
+    entries = work.found.finish()
     if not entries:
         raise UserError(f"{shown(place)} holds no photograph that may be opened: give permission to read its files.")
-    return Manifest(str(folder), entries, sorted(rejected))
+    return Manifest(str(folder), entries, sorted(rejected + work.rejected))
 
 
-def _cached(cache: Path | None, place: str) -> Iterator[ListedPhotograph]:
-    """What a cache of the same folder holds, up to where it is damaged; equal names, sizes and times elsewhere prove
-    nothing."""
+def _known(cache: Path | None, place: str) -> Manifest | None:
+    """A cache of the same folder; equal names, sizes and times elsewhere prove nothing."""
     if cache is None or not Path(cache).exists():
-        return
+        return None
     try:
         manifest = Manifest.read(cache)
-        if manifest.folder == place:
-            yield from manifest.entries
     except UserError:
-        return
+        return None
+    return manifest if manifest.folder == place else None
+
+
+def _is_whole(known: Manifest) -> bool:
+    try:
+        known.check_bytes()
+    except UserError:
+        return False
+    return True
+
+
+def _rows(known: Manifest | None) -> Iterator[ListedPhotograph]:
+    """What a cache holds, up to where it is damaged."""
+    with contextlib.suppress(UserError):
+        yield from known.entries if known else ()
+
+
+class _Fingerprinting:
+    """Takes photographs in the order of their names, and remembers their digests.
+
+    Attributes:
+        found, rejected: the photographs so far.
+        hashed: whether the cache did not know one.
+        given: how many have their digest from `sums`.
+    """
+
+    def __init__(self, folder: Path | str, place: str, cache: Path | None, sums: KnownSums | None) -> None:
+        self._sums, self.given = sums, 0
+        self.found, self.hashed = RowWriter(), False
+        self.rejected: list[Rejected] = []
+        self._folder, self._place, self._cache = folder, place, cache
+        self._known, self._last = _Known(_rows(_known(cache, place))), ""
+        self._settled = time.time_ns() - UNSETTLED_NS
+        self._saving, self._saved = 0.0, time.monotonic()
+
+    def take(self, batch: list[PhotographFile], threads: ThreadPoolExecutor) -> None:
+        """Hash those of a batch that are not known."""
+        rows = [self._known.row(photograph) for photograph in batch]
+        self.hashed = self.hashed or None in rows
+        if self._sums is not None and None in rows:
+            sums = self._sums
+            given = [sums.row(photograph) if row is None else row for photograph, row in zip(batch, rows, strict=True)]
+            self.given += rows.count(None) - given.count(None)
+            rows = given
+        unknown = [photograph for photograph, row in zip(batch, rows, strict=True) if row is None]
+        new = threads.map(lambda photograph: _hashed(self._folder, photograph), unknown)
+        every = [next(new) if row is None else row for row in rows]
+        self.found.add([row for row in every if isinstance(row, ListedPhotograph)])
+        self.rejected += [row for row in every if isinstance(row, Rejected)]
+        self._last = batch[-1].name
+        if unknown and time.monotonic() - self._saved > max(SAVE_SECONDS, SAVE_SHARE * self._saving):
+            began = time.monotonic()
+            self.save()
+            self._saved = time.monotonic()
+            self._saving = self._saved - began
+
+    def save(self, found: str | None = None) -> None:
+        """Write the cache: what was taken, and what it knew of those that were not yet.
+
+        Args:
+            found: digest of what the folder holds, where all of it was taken.
+        """
+        if self._cache is None:
+            return
+        rest = (
+            (row for row in _rows(_known(self._cache, self._place)) if row.name > self._last) if found is None else ()
+        )
+        rows = packed(row for row in itertools.chain(self.found, rest) if row.mtime_ns < self._settled)
+        whole = not self.rejected and len(rows) == len(self.found)
+        Manifest(self._place, rows, found=found if whole else None).write(self._cache)
 
 
 class _Known:

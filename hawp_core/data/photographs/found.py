@@ -1,5 +1,6 @@
 """The files that a folder was found to hold, in order and in little memory."""
 
+import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -52,6 +53,15 @@ class FoundPhotographs:
         folder.sizes, folder.times = array("q", [f.size for f in files]), array("q", [f.mtime_ns for f in files])
         self._count += len(files)
         self.bytes += sum(folder.sizes)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hexadecimal, of all names, sizes and times."""
+        whole = hashlib.sha256()
+        for part, folder in sorted(self._folders.items()):
+            for piece in (part.encode(), folder.names.encode(), folder.sizes.tobytes(), folder.times.tobytes()):
+                whole.update(len(piece).to_bytes(8, "big") + piece)
+        return whole.hexdigest()
 
     def _folder(self, part: str) -> _Folder:
         if part not in self._folders:

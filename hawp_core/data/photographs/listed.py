@@ -190,6 +190,9 @@ class RowWriter:
             self._put(self._pending[:ROWS])
             del self._pending[:ROWS]
 
+    def __len__(self) -> int:
+        return len(self._blocks) * ROWS + len(self._pending)
+
     def __iter__(self) -> Iterator[ListedPhotograph]:
         """The rows so far."""
         for number, block in enumerate(self._blocks):
@@ -199,7 +202,7 @@ class RowWriter:
 
     def finish(self) -> ListedRows:
         """All rows; no more can be added."""
-        count = len(self._blocks) * ROWS + len(self._pending)
+        count = len(self)
         if self._pending:
             self._put(self._pending)
         return ListedRows(self._stream, 0, self._blocks, count, self._key.hexdigest(), partial(_refuse_temporary))

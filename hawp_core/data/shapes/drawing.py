@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hawp_core.data.label_file import write_labels
+from hawp_core.data.label_writing import write_labels
 from hawp_core.data.shapes.primitives import PRIMITIVES, PUBLISHED, SCENES, STYLES, WITHOUT_LINES
 from hawp_core.data.shapes.published import boards, figures
 from hawp_core.data.shapes.published.canvas import SEEN, UNSEEN, Drawn, background, seen_shares, soften

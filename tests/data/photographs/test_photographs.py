@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from hawp_core.data.photographs.folder import BUNDLED, EXTENSIONS, Rejected, bun
 from hawp_core.data.photographs.found import FoundPhotographs, PhotographFile
 from hawp_core.data.photographs.listed import ROWS, ListedPhotograph
 from hawp_core.data.photographs.manifest import Manifest
+from hawp_core.data.photographs.sums import KnownSums
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import sha256
 
@@ -449,6 +451,74 @@ def test_a_long_hashing_is_remembered_on_the_way(tmp_path, monkeypatch):
 
     fingerprint(folder, cache)
     assert kept == [[1] * n + [0] * (8 - n) for n in range(7)]
+
+
+def test_a_folder_that_is_as_it_was_is_not_gone_through_row_by_row(tmp_path, monkeypatch):
+    folder, cache = make_folder(tmp_path / "photos", "a.png", "b/c.png"), tmp_path / "cache"
+    first = fingerprint(folder, cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprints, "_Fingerprinting", None)
+        assert fingerprint(folder, cache) == first and fingerprint(folder, cache).key == first.key
+    # Fewer photographs, another size, and back: each time the cache learns what there is.
+    for change in (lambda: (folder / "b/c.png").unlink(), lambda: make_folder(folder, "b/c.png")):
+        change()
+        found = fingerprint(folder, cache)
+        assert found == fingerprint(folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(fingerprints, "_Fingerprinting", None)
+            assert fingerprint(folder, cache) == found
+    # A file that is about to change is looked at again.
+    os.utime(folder / "a.png")
+    fingerprint(folder, cache)
+    assert Manifest.read(cache).found is None and len(Manifest.read(cache).entries) == 1
+    assert found.key == first.key
+
+
+def sums_of(folder: Path, *options: str) -> str:
+    """What sha256sum says of a folder's photographs."""
+    return subprocess.run(
+        ["sha256sum", *options, "--", *names_of(folder)], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="GNU coreutils are not here")
+@pytest.mark.parametrize("options", [(), ("--binary",), ("--tag",)], ids=["text", "binary", "tag"])
+def test_sums_that_were_made_elsewhere_spare_reading(tmp_path, monkeypatch, options):
+    folder = make_folder(tmp_path / "photos", *WEIRD_NAMES, "a/b.jpg", "newer.jpg", "unknown.jpg")
+    os.utime(folder / "newer.jpg", (2 * 10**9 + 1, 2 * 10**9 + 1))
+    lines = [line for line in sums_of(folder, *options).splitlines(keepends=True) if "unknown.jpg" not in line]
+    read: list[str] = []
+    monkeypatch.setattr(fingerprints, "sha256", lambda path: read.append(path.name) or sha256(path))
+    for text in ("".join(lines), "".join(reversed(lines)).replace("a/b.jpg", f"{folder}/a/b.jpg")):
+        (tmp_path / "sums").write_text(text)
+        os.utime(tmp_path / "sums", (2 * 10**9, 2 * 10**9))
+        read.clear()
+        found = fingerprint(folder, None, str(tmp_path / "sums"))
+        assert read == ["newer.jpg", "unknown.jpg"] and found == fingerprint(folder)
+
+
+def test_a_bags_manifest_is_a_list_of_sums(tmp_path):
+    folder = make_folder(tmp_path, "data/50%\nof.jpg", "data/b.jpg")
+    lines = [f"{sha256(folder / name)}  {name}" for name in ("data/50%\nof.jpg", "data/b.jpg")]
+    said = lines[0].replace("%", "%25").replace("\n", "%0A") + f"\n{lines[1]}\n"
+    (folder / "manifest-sha256.txt").write_text(said)
+    known = KnownSums(folder / "manifest-sha256.txt", folder)
+    assert [known.row(photograph) for photograph in scan(folder)] == list(fingerprint(folder).entries)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"abc  a.jpg\n", "line 1 of .* is no SHA-256 with a name"), (b"0" * 64 + b"  a.jpg\n" + b"0" * 64 + b"  ./a.jpg\n", "comes twice"),
+     (b"0" * 64 + b"  \xff.jpg\n", "is no list of SHA-256 sums"), (None, "No such file")],
+    ids=["no digest", "twice", "no UTF-8", "none"],
+)  # fmt: skip
+def test_sums_that_are_none_are_refused_in_a_sentence(tmp_path, content, said):
+    folder = make_folder(tmp_path / "photos", "a.jpg")
+    if content is not None:
+        (tmp_path / "sums").write_bytes(content)
+    with pytest.raises(UserError, match=said) as caught:
+        fingerprint(folder, None, str(tmp_path / "sums"))
+    assert "\n" not in str(caught.value)
 
 
 def test_check_unchanged_notices_other_content_only(tmp_path):
