@@ -32,7 +32,7 @@ SETTINGS = {
     "photographs": {"folder": "photos", "sums": "photos.sha256"},
     "shapes": {"train": 50, "validation": 5, "canvas": [120, 160]},
     "model": {
-        "image_size": 32, "width": 16, "depth": 1, "stacks": 1, "line_points": 8, "junction_features": 8,
+        "image_size": 64, "width": 16, "depth": 2, "stacks": 1, "line_points": 8, "junction_features": 8,
         "verification_width": 16, "max_junctions": 40,
     },
     "train": {

@@ -91,6 +91,7 @@ def test_another_version_says_so(tmp_path):
         LabelFile(path)
 
 
+@settings(deadline=None, max_examples=50)
 @given(names)
 def test_names_in_any_order_are_found(names):
     kept = Names.of(names)
