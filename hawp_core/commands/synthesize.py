@@ -106,7 +106,7 @@ def _write_config(recipe: SynthesizeRecipe, settings: Settings, drawn: int, seco
     config = shape_config(recipe.key)
     shards = shape_shards(recipe)
     for shard in (shard for those in shards.values() for shard in those):
-        LabelFile(shard).check_images()
+        LabelFile(shard).check()
     text = ShapeData(recipe.key, tuple(shards["train"]), tuple(shards["validation"])).as_yaml()
     outputs: dict[str, Path | bytes] = {
         f"{recipe.key}/{shard.name}": shard for those in shards.values() for shard in those
