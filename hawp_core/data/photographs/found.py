@@ -33,7 +33,7 @@ class _Folder:
 
 
 class FoundPhotographs:
-    """Photographs folder by folder, and all of them in the order of their names: some 30 bytes each beside the name.
+    """Photographs folder by folder, and all of them in the order of their names: 16 bytes each and the name.
 
     Attributes:
         bytes: of all of them together.
