@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import filelock
 import pytest
 import torch
 from places import ROOT
@@ -46,6 +47,12 @@ def test_other_bits_and_missing_files_are_told(trained, tmp_path):
     found = differences(expected, digests(tmp_path), more=False)
     assert f"{target.relative_to(tmp_path)} differs" in found
     assert any(fault.endswith("metrics.jsonl is missing") for fault in found)
+
+
+def test_two_soaks_do_not_work_in_one_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["soak", "--folder", str(tmp_path)])
+    with filelock.FileLock(tmp_path / "soak.lock"), pytest.raises(SystemExit, match="another soak is at work"):
+        soak.main()
 
 
 def test_a_lost_trial_is_named_with_the_exit_code(tmp_path, monkeypatch, capsys):

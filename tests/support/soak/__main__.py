@@ -22,6 +22,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import torch
 from places import ROOT
 
@@ -55,7 +56,13 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     journal = SoakJournal(args.folder / "journal.jsonl", seed)
     if not args.table and journal.counts.total() < args.kills:
-        _soak(args, seed, journal)
+        try:
+            with filelock.FileLock(args.folder / "soak.lock", timeout=0):
+                _soak(args, seed, journal)
+        except filelock.Timeout:
+            raise SystemExit(
+                f"another soak is at work in {args.folder}: wait for it, or give another folder."
+            ) from None
     print(journal.summary())
     return 1 if journal.lost else 0
 
