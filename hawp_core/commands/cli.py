@@ -1,10 +1,8 @@
 """hawp <command>: every step of the workflow by hand, and what looks at its results."""
 
 import argparse
-import errno
 import importlib
 import logging
-import os
 import signal
 import sys
 import threading
@@ -14,6 +12,7 @@ from collections.abc import Sequence
 from hawp_core.errors import Interrupted, UserError
 from hawp_core.runtime.devices import let_the_cpu_help, sleep_while_waiting
 from hawp_core.runtime.extras import EXTRA_OF, how_to_get
+from hawp_core.runtime.machine_errors import MACHINE_ERRORS, in_words
 from hawp_core.runtime.progress import start_logging
 from hawp_core.workflow.record import command_line
 
@@ -43,11 +42,6 @@ COMMANDS = {
 
 # Exit codes: a user's mistake as argparse has it; stopped by a signal, with the work saved (EX_TEMPFAIL: try again).
 MISTAKE, STOPPED, DEFECT = 2, 75, 70
-# What a full, read-only or forbidden disk answers, or one with a folder in a file's place: the user's to mend, wherever it is met.
-MACHINE_ERRORS = {
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
-}  # fmt: skip
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -89,7 +83,7 @@ def _run(argv: Sequence[str] | None) -> int:
             sys.stderr.close()
             return 0
         if isinstance(error, UserError) or error.errno in MACHINE_ERRORS:
-            log.error("hawp %s: %s", args.command, error if isinstance(error, UserError) else _sentence(error))
+            log.error("hawp %s: %s", args.command, error if isinstance(error, UserError) else in_words(error))
             return MISTAKE
         return _defect(args.command)
     except (Interrupted, KeyboardInterrupt) as error:
@@ -110,15 +104,9 @@ def _failed_in_the_background(failure: threading.ExceptHookArgs) -> None:
     """TensorBoard's writer, say: what the machine refuses is one line here as well, before the command itself ends."""
     error = failure.exc_value
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
-        logging.getLogger("hawp").warning(_sentence(error))
+        logging.getLogger("hawp").warning(in_words(error))
     else:
         threading.__excepthook__(failure)
-
-
-def _sentence(error: OSError) -> str:
-    where = error.filename or "a file of the working folder"
-    reason = os.strerror(error.errno) if error.errno is not None else str(error)
-    return f"{where} cannot be used ({reason}): mend that and run the same command again; what was finished is kept."
 
 
 def _defect(command: str) -> int:

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import IO, Protocol, TypeVar
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.machine_errors import MACHINE_ERRORS, in_words
 
 R = TypeVar("R")
 
@@ -52,11 +53,19 @@ def before_execution(execute: Callable[..., R], prepare: Callable[[ExecutorPlugi
 
     While the Snakefile is read, Snakemake does not know yet whether this is a dry run (`workflow.dryrun` is False
     then), `--unlock`, `--report` or a run; `execute` is called by runs and dry runs only, before the lock is set.
+
+    Raises:
+        UserError: of `execute`, which would end in a traceback, what the machine refuses Snakemake itself.
     """
 
     def wrapped(*args: object, executor_plugin: ExecutorPlugin, executor_settings: object, **others: object) -> R:
         prepare(executor_plugin, executor_settings)
-        return execute(*args, executor_plugin=executor_plugin, executor_settings=executor_settings, **others)
+        try:
+            return execute(*args, executor_plugin=executor_plugin, executor_settings=executor_settings, **others)
+        except OSError as error:
+            if error.errno in MACHINE_ERRORS:
+                raise UserError(in_words(error)) from error
+            raise
 
     return wrapped
 

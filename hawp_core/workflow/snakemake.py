@@ -109,7 +109,7 @@ class Run:
         self._workflow, self._named = workflow, rounds_on_the_command_line(command)
         self.chain: Chain | None = None
         if workflow.is_main_process:
-            workflow.execute = driver.before_execution(workflow.execute, self._prepare)
+            workflow.execute = in_a_sentence(driver.before_execution(workflow.execute, self._prepare))
             driver.understand_every_end()
             self.chain = plan_run(self.settings, self.most_rounds, write=True)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import os
 import subprocess
 import sys
@@ -129,6 +130,15 @@ def test_the_executor_is_known_before_the_work_begins():
     assert execute(executor_plugin=plugin, executor_settings=settings, scheduler_plugin=1) == "done"
     assert order[0] == (plugin, settings)
     assert order[1] == {"executor_plugin": plugin, "executor_settings": settings, "scheduler_plugin": 1}
+
+
+def test_what_the_machine_refuses_snakemake_is_one_sentence(tmp_path):
+    def refused(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "logs/a.log")
+
+    execute = driver.before_execution(refused, lambda *_: None)
+    with pytest.raises(UserError, match=r"^logs/a\.log cannot be used \(Read-only file system\): mend that"):
+        execute(executor_plugin=None, executor_settings=None)
 
 
 def test_a_dry_run_touches_neither_lock_nor_jobs(tmp_path, photographs):
