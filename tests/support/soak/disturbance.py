@@ -73,7 +73,7 @@ class Disturbance:
         name: in the table.
         early: made before the command starts, not while it works.
         allowed: how a command so disturbed may end, beside going on.
-        deadly: a command that went on all the same had ended before; that is no disturbance.
+        deadly: a command that went on all the same had ended before, or nearly: it is not counted.
     """
 
     name: ClassVar[str]

@@ -55,6 +55,7 @@ class AskedToStop(Disturbance):
     number = signal.SIGTERM
     # A step that is not at its work yet, or too short to look, ends as any program does.
     allowed = frozenset({KILLED, STOPPED, SENTENCE})
+    deadly = True
 
     def make(self, scene: Scene) -> bool:
         return scene.working.send(self.number, scene.working.family())
@@ -71,6 +72,7 @@ class OneAskedToStop(AskedToStop):
     """SIGTERM to one process of the run."""
 
     name = "SIGTERM to one"
+    deadly = False
 
     @classmethod
     def fits(cls, command: Command) -> bool:
