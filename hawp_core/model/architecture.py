@@ -19,7 +19,6 @@ TILE = 128
 LARGEST = {
     "image_size": 4096, "width": 2048, "depth": 6, "stacks": 8, "line_points": 256, "junction_features": 4096,
     "line_features": 256, "verification_width": 16384, "lineness_widths": 16384, "max_junctions": 4096, "votes": 65536,
-    "pairs": 65536,
 }  # fmt: skip
 
 
@@ -43,7 +42,6 @@ class Architecture:
         binding_distance2: squared distance, grid units, under which a proposal's end binds to a junction.
         votes: least votes of a line, where lines are scored by the votes of the field; 0 scores them by heatmap and
             verification.
-        pairs: most pairs of junctions that are candidates because the heatmap is bright between them (`bright_pairs`).
         heat_weight: exponent of the heatmap score in a line's score; that of verification is what is missing to 1.
     """
 
@@ -62,7 +60,6 @@ class Architecture:
     junction_threshold: float = 0.008
     binding_distance2: float = 10.0
     votes: int = 0
-    pairs: int = 0
     heat_weight: float = 0.5
 
     @classmethod
@@ -112,7 +109,7 @@ def _acceptable(name: str, value: object, default: object) -> bool:
         if name == "heat_weight":
             return 0 <= value <= 1
         return abs(value) <= sys.float_info.max and (value >= 0 if name == "junction_threshold" else value > 0)
-    least = {"width": 16, "line_points": 3, "votes": 0, "pairs": 0}.get(name, 1)
+    least = {"width": 16, "line_points": 3, "votes": 0}.get(name, 1)
     return isinstance(value, int) and least <= value <= LARGEST[name] and (name != "width" or value % 16 == 0)
 
 
@@ -121,7 +118,6 @@ def _wanted(name: str, default: object) -> str:
         "width": "a positive multiple of 16",
         "line_points": "a whole number from 3 on",
         "votes": "a whole number, 0 or more",
-        "pairs": "a whole number, 0 or more",
         "heat_weight": "a number from 0 to 1",
     }
     kinds = {bool: "true or false", tuple: "two positive whole numbers", float: "a positive number"}

@@ -16,7 +16,6 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import bind, pair_codes, pair_votes, propose_junctions
-from hawp_core.model.bright_pairs import bright_pairs
 from hawp_core.model.line_scores import final_scores, heatmap_scores, refine_heatmap, worth_verifying
 from hawp_core.model.network import WireframeNetwork
 
@@ -89,8 +88,6 @@ def detect(
     heatmap = refine_heatmap(heatmap)
     junctions, junction_scores, valid = find_junctions(network, prediction, architecture.max_junctions, junction_map)
     proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=architecture.residual)
-    if architecture.pairs:
-        proposals = torch.cat((proposals, bright_pairs(heatmap, junctions, valid, architecture.pairs)), dim=1)
     image_index, pair, proposal = bind(proposals, junctions, valid, architecture.binding_distance2)
 
     heat = heatmap_scores(heatmap, image_index, _lines(junctions, image_index, pair) * STRIDE)

@@ -13,7 +13,6 @@ from hawp_core.geometry.resize import GREY_WEIGHTS
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import first_proposals, pair_codes, pair_votes
-from hawp_core.model.bright_pairs import bright_pairs
 from hawp_core.model.detection import find_junctions, least_votes, score_of_votes, verification_scores
 from hawp_core.model.line_scores import final_scores, heatmap_scores, refine_heatmap
 from hawp_core.model.network import WireframeNetwork
@@ -51,22 +50,17 @@ class FixedDetection(nn.Module):
         junctions, _, valid = find_junctions(self.network, prediction, architecture.max_junctions)
         residual = architecture.residual and not architecture.votes
         proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=residual)
-        heatmap = None
-        if not architecture.votes:
-            heatmap = refine_heatmap(self.network.heatmap_logits(prediction.features).float().softmax(dim=1)[:, 1])
-            if architecture.pairs:
-                proposals = torch.cat((proposals, bright_pairs(heatmap, junctions, valid, architecture.pairs)), dim=1)
         codes = pair_codes(proposals, junctions, valid, architecture.binding_distance2)
         slots = junctions.shape[1]
         all_votes = pair_votes(codes, slots)
         votes, code = all_votes[0].topk(min(self.candidates, slots**2))
         lines = junctions[0, torch.stack((code // slots, code % slots), dim=1)].flatten(1)
-        if heatmap is None:
+        if architecture.votes:
             scores = score_of_votes(votes, architecture.votes)
             kept = votes >= least_votes(architecture.votes, self.min_score)
         else:
             first = first_proposals(codes, slots)[0, code].clamp(max=proposals.shape[1] - 1)
-            scores = self._scores(prediction, heatmap, lines, proposals[0, first])
+            scores = self._scores(prediction, lines, proposals[0, first])
             kept = (votes > 0) & (scores > self.min_score)
         scores, order = torch.where(kept, scores, 0).topk(len(scores))
         kept, lines = kept[order], lines[order] * STRIDE
@@ -75,10 +69,9 @@ class FixedDetection(nn.Module):
         left_out = (all_votes > 0).sum() - (votes > 0).sum()
         return torch.where(kept[:, None], inside, 0), scores, kept.sum(), left_out
 
-    def _scores(
-        self, prediction: Prediction, heatmap: torch.Tensor, adjusted: torch.Tensor, initial: torch.Tensor
-    ) -> torch.Tensor:
+    def _scores(self, prediction: Prediction, adjusted: torch.Tensor, initial: torch.Tensor) -> torch.Tensor:
         """(L,) scores of candidates (L, 4) between junctions, with the proposals (L, 4) that bound to those."""
+        heatmap = refine_heatmap(self.network.heatmap_logits(prediction.features).float().softmax(dim=1)[:, 1])
         image_index = torch.zeros(len(adjusted), dtype=torch.int64, device=adjusted.device)
         heat = heatmap_scores(heatmap, image_index, adjusted * STRIDE)
         verification = verification_scores(self.network, prediction, adjusted, initial, image_index)

@@ -58,7 +58,6 @@ class ModelSettings:
     max_junctions: int
     junction_threshold: float
     binding_distance2: float
-    pairs: int
     heat_weight: float
     votes: int
 
@@ -92,6 +91,7 @@ class StageSettings:
     warmup: int
     crop: int
     augment: Literal["none", "mild", "strong"]
+    blend: float
 
 
 @dataclass(frozen=True)

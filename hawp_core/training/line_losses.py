@@ -18,8 +18,6 @@ from torch import Tensor
 from hawp_core.data.batch import Batch
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import bind, first_of_pair, pair_codes, propose_junctions
-from hawp_core.model.bright_pairs import bright_pairs
-from hawp_core.model.line_scores import refine_heatmap
 from hawp_core.model.network import LineFeatures, WireframeNetwork
 from hawp_core.model.score_maps import ScoreMaps
 from hawp_core.training import draws
@@ -64,29 +62,20 @@ def compute_line_losses(
     targets: Targets,
     names: Collection[str] = NAMES,
     sampled: Sampled | None = None,
-    heatmap_logits: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """The wanted ones of pos, neg and lineness: (B,) each; zero for images without lines.
-
-    Args:
-        heatmap_logits: (B, 2, H, W), without which no pairs of junctions are candidates beside what the field proposes.
-    """
+    """The wanted ones of pos, neg and lineness: (B,) each; zero for images without lines."""
     if not set(names) & set(NAMES):
         return {}
     candidates = _candidates(network, ScoreMaps(prediction.heads[-1].detach()).float(), batch, targets)
-    if heatmap_logits is not None and network.architecture.pairs:
-        verified = _with_bright_pairs(candidates, heatmap_logits, network.architecture.pairs)
-    else:
-        verified = candidates
     features = network.line_features(prediction.features)
     losses: dict[str, Tensor] = {}
     if "lineness" in names:
         losses["lineness"] = _lineness(network, features, candidates.proposals, targets, sampled)
     if set(names) & set(VERIFICATION):
         losses |= (
-            _sampled_verification(network, features, verified, batch, targets, sampled)
+            _sampled_verification(network, features, candidates, batch, targets, sampled)
             if sampled
-            else _verification(network, features, verified, batch, targets)
+            else _verification(network, features, candidates, batch, targets)
         )
     has_lines = (batch.edge_count > 0).float()
     return {name: value * has_lines for name, value in losses.items() if name in names}
@@ -104,13 +93,6 @@ def _candidates(network: WireframeNetwork, scores: ScoreMaps, batch: Batch, targ
     wanted = (2 * batch.junction_count + 2).clamp_max(constants.max_junctions)
     valid = valid & (torch.arange(valid.shape[1], device=valid.device) < wanted[:, None])
     return _Candidates(proposals, junctions, valid)
-
-
-def _with_bright_pairs(candidates: _Candidates, heatmap_logits: Tensor, count: int) -> _Candidates:
-    """The same, with the pairs of junctions that detection verifies as well."""
-    heatmap = refine_heatmap(heatmap_logits.detach().softmax(dim=1)[:, 1])
-    pairs = bright_pairs(heatmap, candidates.junctions, candidates.valid, count)
-    return _Candidates(torch.cat((candidates.proposals, pairs), dim=1), candidates.junctions, candidates.valid)
 
 
 def _lineness(

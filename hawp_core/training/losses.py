@@ -79,9 +79,9 @@ def compute_losses(
     for heads in prediction.heads:
         for name, value in field_losses(ScoreMaps(heads).float(), targets, network).items():
             totals[name] = totals.get(name, 0) + value
-    logits = network.heatmap_logits(prediction.features).float() if "heatmap" in names else None
-    totals |= line_losses.compute_line_losses(network, prediction, batch, targets, names, sampled, logits)
-    if logits is not None:
+    totals |= line_losses.compute_line_losses(network, prediction, batch, targets, names, sampled)
+    if "heatmap" in names:
+        logits = network.heatmap_logits(prediction.features).float()
         totals["heatmap"] = _per_image(F.cross_entropy(logits, batch.heatmap.long(), reduction="none") * batch.valid)
     return {name: totals[name].mean() for name in NAMES if name in names}
 

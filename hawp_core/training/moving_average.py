@@ -1,10 +1,14 @@
-"""The moving average of a network's weights, which shakes less than the last ones."""
+"""Means of weights: the moving average of a network's, which shakes less than the last ones, and the mean of two networks'."""
 
+import copy
+from collections.abc import Mapping
 from itertools import chain
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
+
+from hawp_core.model.network import WireframeNetwork
 
 
 class MovingAverage(AveragedModel):
@@ -37,3 +41,20 @@ class MovingAverage(AveragedModel):
             else:
                 torch._foreach_lerp_(ours, theirs, share)
         self.n_averaged += 1
+
+
+@torch.no_grad()
+def blended(network: WireframeNetwork, other: Mapping[str, torch.Tensor], share: float) -> WireframeNetwork:
+    """A copy of `network` with a share of other weights: what those knew is kept beside what was learned since.
+
+    Source: WiSE-FT (arXiv 2109.01903, section 3), between the weights before and after fine-tuning.
+
+    Args:
+        other: the other weights and running statistics, by their names in the state.
+        share: of the other's, from 0 to 1.
+    """
+    mixed = copy.deepcopy(network)
+    for name, value in mixed.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(other[name].to(value), share)
+    return mixed

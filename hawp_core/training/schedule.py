@@ -25,6 +25,7 @@ class Schedule:
     weights: dict[str, float]
     seed: int
     candidates: int = 0
+    blend: float = 0.0
 
     @classmethod
     def from_settings(cls, settings: Settings, section: Section) -> "Schedule":
@@ -32,7 +33,7 @@ class Schedule:
         train, stage = settings.train, settings.train.stage(section)
         return cls(
             stage.epochs, stage.batch_size, stage.base_lr, stage.steps, stage.gamma, stage.decay, stage.warmup,
-            train.weight_decay, train.clip_norm, train.average, asdict(train.losses), settings.seed, train.candidates,
+            train.weight_decay, train.clip_norm, train.average, asdict(train.losses), settings.seed, train.candidates, stage.blend,
         )  # fmt: skip
 
     def rate(self, step: int, steps_per_epoch: int) -> float:

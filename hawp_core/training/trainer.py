@@ -33,7 +33,7 @@ from hawp_core.training.history import History
 from hawp_core.training.line_losses import Sampled
 from hawp_core.training.meter import Window
 from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow
-from hawp_core.training.moving_average import MovingAverage
+from hawp_core.training.moving_average import MovingAverage, blended
 from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
 from hawp_core.training.step import TrainingStep, compile_parts, distribute
@@ -99,6 +99,7 @@ class Trainer:
         )
         # Measured and kept instead of the last weights, which the last batches still shake.
         self.average = MovingAverage(network, schedule.average) if schedule.average else None
+        self.start = {name: value.clone() for name, value in network.state_dict().items()} if schedule.blend else None
         self.at = Progress()
         self.history = History(place.metrics_file)
 
@@ -172,8 +173,10 @@ class Trainer:
 
     @property
     def result(self) -> WireframeNetwork:
-        """The network that is measured and kept: the moving average of the weights where the schedule asks for one."""
-        return self.network if self.average is None else known_as(WireframeNetwork, self.average.module)
+        """The network that is measured and kept: the moving average of the weights, and a share of those that the training
+        began from, where the schedule asks for them."""
+        last = self.network if self.average is None else known_as(WireframeNetwork, self.average.module)
+        return last if self.start is None else blended(last, self.start, self.schedule.blend)
 
     def _rate(self, step: int) -> float:
         return self.schedule.rate(step, self.data.batches_per_epoch)

@@ -203,16 +203,16 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
                 f"{source}: train.{section}.crop is {stage.crop}: give a multiple of {multiple} (4 * 2^depth) up to "
                 f"model.image_size ({model.image_size}), or 0 for whole images."
             )
+        if stage.blend and stage.start == "scratch":
+            raise UserError(
+                f"{source}: train.{section}.blend is {stage.blend:g} and train.{section}.start is scratch, whose weights know "
+                f"nothing yet: set start to {'shipped' if section == 'synthetic' else 'previous'}, or blend to 0."
+            )
     export = settings.export
     if has_model and model.votes and export.labels == "heatmap":
         raise UserError(
             f"{source}: model.votes is {model.votes}, so that no heatmap is learned, and export.labels is heatmap: "
             "set it to votes or to recurring."
-        )
-    if has_model and model.pairs and (model.votes or not settings.train.losses.heatmap):
-        raise UserError(
-            f"{source}: model.pairs is {model.pairs}, which asks the line heatmap, and with "
-            f"{'model.votes' if model.votes else 'train.losses.heatmap at 0'} none is learned: set model.pairs to 0."
         )
     looks = export.views + export.identity
     if export.labels == "heatmap" and looks < export.min_counts:

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +14,6 @@ from hawp_core.model import attraction_field, binding, detection
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import bind, propose_junctions
-from hawp_core.model.bright_pairs import bright_pairs
 from hawp_core.model.detection import detect, detect_votes
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.line_scores import heatmap_scores, refine_heatmap
@@ -311,53 +309,6 @@ def test_the_score_weighs_verification_against_the_heatmap(weight):
     least = float(bright.scores.median())
     kept = detect(network, images, heatmap=torch.ones(1, SIZE, SIZE), min_score=least)[0]
     torch.testing.assert_close(kept.scores, bright.scores[bright.scores > least])
-
-
-def drawn_heatmap(edges: list, gap: float = 0.0) -> torch.Tensor:
-    """(1, SIZE, SIZE), bright along `edges` but for the middle `gap` of each, a share of its length."""
-    heatmap = np.zeros((SIZE, SIZE), np.uint8)
-    for i, j in edges:
-        for low, high in ((0, 0.5 - gap / 2), (0.5 + gap / 2, 1)):
-            ends = [JUNCTIONS[i] + t * (JUNCTIONS[j] - JUNCTIONS[i]) for t in (low, high)]
-            cv2.line(heatmap, *(tuple(map(int, end.round())) for end in ends), 255)
-    return torch.from_numpy(heatmap)[None].float() / 255
-
-
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(
-    ("pairs", "gap", "found_again"), [(0, 0, False), (16, 0, True), (16, 0.1, True), (16, 0.5, False)]
-)
-def test_pairs_with_a_bright_heatmap_between_them_need_no_proposal(device, pairs, gap, found_again):
-    network, images = seeing([(JUNCTIONS, [])], device)
-    network.architecture = dataclasses.replace(network.architecture, pairs=pairs)
-    # The last one has less than twelve grid cells.
-    heatmap = drawn_heatmap([(0, 1), (3, 4), (5, 6)], gap).to(device)
-    found = detect(network, images, heatmap=heatmap, min_score=0.3)[0]
-    assert set(edge_set(found)) == (truth(JUNCTIONS, [(0, 1), (3, 4)]) if found_again else set())
-
-
-def test_the_brightest_pairs_find_room():
-    junctions = torch.from_numpy(JUNCTIONS)[None] / 4
-    valid = torch.ones(1, len(JUNCTIONS), dtype=torch.bool)
-    heatmap = torch.maximum(drawn_heatmap([(0, 1)]), 0.6 * drawn_heatmap([(3, 4)]))
-
-    def pairs(count: int, there: torch.Tensor) -> list:
-        codes = binding.pair_codes(bright_pairs(heatmap, junctions, there, count), junctions, there, 1e-6)[0]
-        slots = len(JUNCTIONS)
-        return [divmod(code, slots) for code in codes.tolist() if code < slots**2]
-
-    assert pairs(1, valid) == [(0, 1)]
-    assert pairs(9, valid) == [(0, 1), (3, 4)]
-    assert pairs(9, valid & (torch.arange(len(JUNCTIONS)) != 1)) == [(3, 4)]
-    assert bright_pairs(heatmap, junctions[:, :1], valid[:, :1], 9).shape == (1, 0, 4)
-
-
-def test_proposals_and_bright_pairs_are_one_line():
-    network, images = seeing([(JUNCTIONS, EDGES)])
-    network.architecture = dataclasses.replace(network.architecture, pairs=100)
-    found = detect(network, images, heatmap=torch.ones(1, SIZE, SIZE), min_score=0.3)[0]
-    assert len(found.edges) == len(found.edges.unique(dim=0)) > len(EDGES)
-    assert truth(JUNCTIONS, EDGES) < set(edge_set(found))
 
 
 def test_given_junction_probabilities_replace_the_networks_own():

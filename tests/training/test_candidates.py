@@ -49,12 +49,12 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def network(max_junctions: int = 40, pairs: int = 0) -> WireframeNetwork:
+def network(max_junctions: int = 40) -> WireframeNetwork:
     """A small one whose weights are such that proposals bind."""
     made = WireframeNetwork(
         Architecture(
             image_size=SIZE, width=16, depth=1, stacks=1, line_points=8, junction_features=8, verification_width=16,
-            max_junctions=max_junctions, binding_distance2=20.0, pairs=pairs,
+            max_junctions=max_junctions, binding_distance2=20.0,
         )
     )  # fmt: skip
     fill(made, seed=1)
@@ -145,28 +145,10 @@ def test_what_no_loss_reads_is_not_computed(left_out):
         assert (p.grad is None) == (id(p) in unreached), name
 
 
-def test_verification_learns_from_bright_pairs_as_well(monkeypatch):
-    """The loss is that of a network whose field proposes these pairs itself."""
-    batch, looked_at = make_batch([many_lines(), TRIANGLE, NOTHING]), []
-    verify = WireframeNetwork.verify
-    monkeypatch.setattr(
-        WireframeNetwork,
-        "verify",
-        lambda self, maps, lines, *rest: looked_at.append(lines) or verify(self, maps, lines, *rest),
-    )
-    for pairs in (0, 30):
-        made = network(pairs=pairs).train()
-        found = losses.compute_losses(made, batch)
-        assert all(torch.isfinite(value) for value in found.values())
-    few, more = ({tuple(line) for line in lines.tolist()} for lines in looked_at)
-    length = [np.hypot(x2 - x1, y2 - y1) for x1, y1, x2, y2 in more - few]
-    assert few < more and len(length) <= 3 * 30 and min(length) >= 12
-
-
-def trainer(candidates: int, pairs: int = 0) -> Trainer:
+def trainer(candidates: int) -> Trainer:
     schedule = Schedule.from_settings(complete({"train": {"candidates": candidates}}), "synthetic")
     return Trainer(
-        network(pairs=pairs).train(), None, None, schedule, TrainingPlace(Path("model.pth"), ""), recipe={},
+        network().train(), None, None, schedule, TrainingPlace(Path("model.pth"), ""), recipe={},
         precision=torch.float32, save_seconds=1e9, stop=StopRequest(),
     )  # fmt: skip
 
@@ -174,8 +156,8 @@ def trainer(candidates: int, pairs: int = 0) -> Trainer:
 @pytest.mark.parametrize("count", [1, 8])
 def test_a_step_with_drawn_candidates_waits_for_nothing(count):
     batch = make_batch([many_lines(), TRIANGLE, NOTHING, BORDER, TRIANGLE, NOTHING, TRIANGLE, BORDER][:count])
-    for candidates, pairs in ((0, 0), (16, 0), (16, 30)):
-        training = trainer(candidates, pairs)
+    for candidates in (0, 16):
+        training = trainer(candidates)
         training.step(batch)
         with Waits() as waits:
             training.step(batch)
@@ -184,9 +166,8 @@ def test_a_step_with_drawn_candidates_waits_for_nothing(count):
 
 def test_the_losses_compile_as_one_graph():
     torch._dynamo.reset()
-    made, batch = network(pairs=30).train(), make_batch([many_lines(), TRIANGLE])
+    made, batch = network().train(), make_batch([many_lines(), TRIANGLE])
     prediction = made(batch.images)
-    heatmap = made.heatmap_logits(prediction.features).detach()
     heads, features = (value.detach().requires_grad_() for value in (prediction.heads[-1], prediction.features))
 
     def step(
@@ -197,7 +178,7 @@ def test_the_losses_compile_as_one_graph():
         targets = losses.make_targets(drawn, made.architecture.distance_threshold)
         found = losses.field_losses(ScoreMaps(heads), targets, made)
         return found | line_losses.compute_line_losses(
-            made, Prediction([heads], features), drawn, targets, sampled=Sampled(16, given), heatmap_logits=heatmap
+            made, Prediction([heads], features), drawn, targets, sampled=Sampled(16, given)
         )
 
     compiled = torch.compile(step, fullgraph=True, backend="eager")

@@ -12,6 +12,7 @@ import torch
 import yaml
 from places import PHOTOGRAPHS, TINY
 
+import hawp_core.commands.train
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.training import trainer
 from hawp_core.training.metrics import StepRow, ValidationRow, read_metrics, to_line
@@ -251,6 +252,46 @@ def test_the_average_of_the_weights_is_kept_and_survives_a_stop(hawp, shapes, mo
     assert code == 0, printed
     found = weights(cut)
     assert all(torch.equal(kept[name], found[name]) for name in kept)
+
+
+def test_a_share_of_the_first_weights_stays(hawp, shapes, whole, modern, monkeypatch):
+    """What is kept is the mean of the weights before and after, also where the training was stopped between."""
+    first = whole.resolve() / "model-00002.pth"
+    monkeypatch.setattr(hawp_core.commands.train, "SHIPPED", first)
+    asked = yaml.safe_load(modern.read_text())
+    step, stopping = Trainer.step, False
+
+    def stopped(self, batch):
+        if self.at.step == 4 and stopping:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", stopped)
+    found = {}
+    for name, blend in (("none", 0.0), ("some", 0.25), ("cut", 0.25)):
+        asked["train"]["synthetic"] |= {"start": "shipped", "blend": blend}
+        modern.write_text(yaml.safe_dump(asked))
+        stopping = name == "cut"
+        code, printed, folder = train(hawp, shapes, name, "--modelcfg", modern)
+        if stopping:
+            assert code == 75, printed
+            stopping = False
+            code, printed, folder = train(hawp, shapes, name, "--modelcfg", modern)
+        assert code == 0, printed
+        found[name] = weights(folder)
+        # Out of the next one's sight.
+        folder.rename(name)
+    begun = load_checkpoint(first)[0].state_dict()
+    for name, after in found["none"].items():
+        if after.is_floating_point():
+            assert torch.equal(found["some"][name], after.lerp(begun[name], 0.25)), name
+    assert not torch.equal(found["none"]["fc1.weight"], begun["fc1.weight"])
+    assert all(torch.equal(value, found["cut"][name]) for name, value in found["some"].items())
+
+    asked["train"]["synthetic"]["start"] = "scratch"
+    modern.write_text(yaml.safe_dump(asked))
+    code, printed, _ = train(hawp, shapes, "x", "--modelcfg", modern)
+    assert code == 2 and "train.synthetic.blend is 0.25" in printed and "set start to shipped" in printed
 
 
 def test_a_piece_that_the_network_cannot_take_is_named(hawp, shapes, modern):

@@ -120,20 +120,6 @@ def test_views_too_few_for_their_minimum_are_refused():
     assert settings.complete({"export": {"views": 1, "labels": "votes"}})
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"model": {"votes": 3, "residual": False}, "export": {"labels": "votes"}}, "model.votes"),
-        ({"train": {"losses": {"heatmap": 0}}}, "losses.heatmap"),
-    ],
-)
-def test_pairs_without_a_heatmap_are_refused(changed, said):
-    assert settings.complete(changed)
-    asked = {**changed, "model": {**changed.get("model", {}), "pairs": 100}}
-    with pytest.raises(UserError, match=rf"mine.yaml: model\.pairs is 100, .*{said}.*set model\.pairs to 0"):
-        settings.complete(asked, "mine.yaml")
-
-
 def test_a_run_is_named_by_files_and_by_settings_on_the_command_line(hawp, workplace):
     code, printed = hawp("lineage", "rounds=1", "--config", "name=mine", "photographs={folder: bundled}")
     assert code == 0, printed
