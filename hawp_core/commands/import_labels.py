@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     require("h5py", "scipy")
     from hawp_core.data.label_writing import write_labels
-    from hawp_core.data.own_labels.placing import place_all
+    from hawp_core.data.own_labels.placing import place_all, remarks
     from hawp_core.data.own_labels.reading import read_own_labels
     from hawp_core.data.photographs.fingerprint import check_unchanged, fingerprint
     from hawp_core.data.photographs.manifest import Manifest
@@ -71,24 +71,17 @@ def run(args: argparse.Namespace) -> None:
         check_unchanged(args.images, entry, "it was listed", "run the workflow again")
     with bar("own labels", len(own.drawn), "photograph", delay=2) as shown:
         wireframes, counts = place_all(own, args.images, args.join, shown.update)
+    told = asdict(counts) | {"other_shapes": own.others}
     write_own_lists(own)
     write_labels(labels, list(own.drawn), wireframes, about={"export": recipe.key, "photographs": own.photographs.key})
     text = PhotographData(recipe.key, labels, args.images, own.photographs.key, None).as_yaml()
     write_record(
         config, recipe, outputs={labels.name: labels, config.name: text.encode()}, upstream=[],
-        seconds=time.monotonic() - began, device="CPU", counts=asdict(counts) | {"other_shapes": own.others},
+        seconds=time.monotonic() - began, device="CPU",
+        counts=told | {"layouts": {name: asdict(came) for name, came in own.layouts.items()}},
     )  # fmt: skip
     # Last of all: trainings wait for the data config.
     write_text(config, text)
     log.info("%s: %d lines on %d photographs", config, counts.lines, counts.images)
-    for what, count in (
-        ("labels drawn on a smaller or larger copy of their photograph, and scaled", counts.scaled),
-        ("labels drawn on the picture before its EXIF rotation, and turned", counts.turned),
-        ("lines that leave their photograph, and are cut at its border", counts.cut),
-        ("lines beside their photograph, left out", counts.outside),
-        ("lines without length, left out", counts.points),
-        ("lines drawn twice, left out", counts.repeated),
-        ("shapes that are no lines, left out", own.others),
-    ):
-        if count:
-            log.warning("%s: %d", what, count)
+    for what in remarks(told):
+        log.warning(what)

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.report.finished import finished
     from hawp_core.report.table import as_text, rows
+    from hawp_core.report.taken_in import taken_in
     from hawp_core.report.verdicts import verdicts
     from hawp_core.report.writing import write_figures
     from hawp_core.runtime.progress import log
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
             )
     table = rows(rounds)
     print(as_text(table))
-    for sentence in verdicts(rounds):
+    for sentence in (*verdicts(rounds), *(said for own in taken_in(rounds) for said in own.said)):
         print(sentence)
     log.info("last model:       %s", artifact(rounds[-1].train))
     log.info("last labels:      %s", artifact(rounds[-1].export))

@@ -12,6 +12,7 @@ _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>
 body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 1.5rem; color: #111; background: #fff }}
 h1 {{ font-size: 1.25rem; margin: 0 0 .5rem }}
+h2 {{ font-size: 1.1rem; margin: 1.5rem 0 .5rem }}
 p {{ max-width: 46rem; margin: 0 0 1rem }}
 svg, img {{ max-width: 100%; height: auto; display: block }}
 div {{ overflow-x: auto }}
@@ -40,12 +41,17 @@ def sentences(said: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{html.escape(each)}</li>' for each in said)}</ul>" if said else ""
 
 
+def section(title: str, *parts: str) -> str:
+    """Parts of a page under a heading of their own."""
+    return "\n".join((f"<section><h2>{html.escape(title)}</h2>", *parts, "</section>"))
+
+
 def page(title: str, about: str, *parts: str) -> str:
     """A page of its own.
 
     Args:
         about: one paragraph before the parts.
-        parts: markup, from `table`, `sentences`, `drawing` or `picture`.
+        parts: markup, from `table`, `sentences`, `section`, `drawing` or `picture`.
     """
     return _PAGE.format(title=html.escape(title), about=html.escape(about), body="\n".join(parts))
 

@@ -19,15 +19,20 @@ def write_figures(
     from hawp_core.report.costs import costs
     from hawp_core.report.shape_sheet import shape_picture
     from hawp_core.report.table import as_csv, readable
+    from hawp_core.report.taken_in import HEADS, taken_in
     from hawp_core.report.verdicts import verdicts
     from hawp_core.runtime.files import replacing, write_text
 
     said = verdicts(rounds)
     about = "One row a round; the last row is OpenCV's LSD, which learns nothing, on the same photographs."
     write_text(folder / "rounds.csv", as_csv(table))
+    own = [
+        pages.section("Own labels", pages.sentences(each.said), pages.table(HEADS, each.rows) if each.rows else "")
+        for each in taken_in(rounds)
+    ]
     write_text(
         folder / "rounds.html",
-        pages.page("Rounds and the baseline LSD", about, pages.sentences(said), pages.table(*readable(table))),
+        pages.page("Rounds and the baseline LSD", about, pages.sentences(said), pages.table(*readable(table)), *own),
     )
     steps = costs(shapes, rounds)
     drawn = {

@@ -57,7 +57,9 @@ def _headline(recipe: Step, record: Record) -> str:
     if isinstance(recipe, ExportRecipe):
         return f"{count('lines') / max(1, count('images')):.1f} lines an image, {count('rejected'):.0f} rejected"
     if isinstance(recipe, ImportRecipe):
-        return f"{count('lines'):.0f} lines on {count('images'):.0f} photographs"
+        layouts = record.counts.get("layouts")
+        named = f" ({', '.join(map(shown, layouts))})" if isinstance(layouts, dict) and layouts else ""
+        return f"{count('lines'):.0f} lines on {count('images'):.0f} photographs{named}"
     if isinstance(recipe, SynthesizeRecipe):
         return f"{count('train'):.0f} + {count('validation'):.0f} images"
     return shown(str(record.counts.get("headline", "")))

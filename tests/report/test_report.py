@@ -1,5 +1,6 @@
 """The table of rounds and the figures on a small real run; Snakemake's report of it in a real browser."""
 
+import contextlib
 import csv
 import html
 import json
@@ -37,10 +38,11 @@ from hawp_core.report import charts, galleries, pages
 from hawp_core.report.costs import Cost, costs
 from hawp_core.report.finished import agreement, finished
 from hawp_core.report.table import Row, as_text, readable, rows
+from hawp_core.report.taken_in import own_key, taken_in
 from hawp_core.report.verdicts import verdicts
 from hawp_core.workflow import settings
 from hawp_core.workflow.chain import report_recipe
-from hawp_core.workflow.paths import artifact
+from hawp_core.workflow.paths import artifact, own_labels
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import Recipe
 
@@ -55,30 +57,47 @@ def carry_out(recipe: Recipe) -> None:
         "train": ["train", "--datacfg", places.get("data"), "--modelcfg", recipe.file],
         "export": ["homoadp", "--datacfg", recipe.file, "--ckpt", places.get("model")],
         "evaluate": ["evaluate", "--config", recipe.file, "--ckpt", places.get("model")],
+        "import": ["import-labels", places.get("files")],
     }[recipe.stage]
-    if recipe.stage in ("export", "evaluate"):
+    if places.get("labels"):
+        words += ["--labels", places["labels"]]
+    if recipe.stage in ("export", "evaluate", "import"):
         words += ["--images", places["folder"], "--manifest", places["manifest"]]
-    if recipe.stage != "synthesize":
+    if recipe.stage not in ("synthesize", "import"):
         words += ["--device", "cpu", "--threads", "1"]
     assert cli.main([str(word) for word in [*words, "--expect", recipe.key]]) == 0
 
 
+def draw_own_labels(folder: Path, photographs: Path) -> None:
+    """Labels of three photographs in two layouts; one line leaves its photograph, and one shape is no line."""
+    folder.mkdir()
+    sizes = {name: Image.open(photographs / name).size for name in ("a.jpg", "b.png", "f.png")}
+    lines = {"a.jpg": [[1, 2, 60, 40], [5, 50, 5, 90]], "b.png": [[5, 5, 900, 5]]}
+    listed = [
+        {"filename": name, "width": sizes[name][0], "height": sizes[name][1], "lines": drawn}
+        for name, drawn in lines.items()
+    ]
+    (folder / "annotations.json").write_text(json.dumps(listed))
+    corners = [[3, 3], [40, 3], [40, 30]]
+    shapes = [{"points": corners, "shape_type": kind} for kind in ("linestrip", "polygon")]
+    size = dict(zip(("imageWidth", "imageHeight"), sizes["f.png"], strict=True))
+    (folder / "f.json").write_text(json.dumps({"shapes": shapes, "imagePath": "f.png", **size}))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, photographs):
-    """A working folder with a finished run of one real round, and its chain."""
+    """A working folder with a finished run of one real round, which learned from own labels too, and its chain."""
     folder = tmp_path_factory.mktemp("run")
     for name in ("Snakefile", "rules", "config", "profiles", "envs", "report"):
         (folder / name).symlink_to(ROOT / name)
     chosen = yaml.safe_load(TINY.read_text()) | {"photographs": {"folder": str(photographs)}, "rounds": 1}
+    chosen["labels"] = {"files": "mine"}
+    draw_own_labels(folder / "mine", photographs)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(chosen))
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         chain = plan_run(settings.load(folder / "tiny.yaml"), write=True)
         for recipe in chain.recipes:
             carry_out(recipe)
-    finally:
-        os.chdir(before)
     return folder, chain
 
 
@@ -173,6 +192,32 @@ def test_rounds_that_an_earlier_version_measured_are_shown_as_they_were(here):
     heads, _ = readable(table)
     assert verdicts(rounds) == [] and "Rep-5" in heads and "at 50" not in heads
     assert "<svg" in charts.metrics(table).svg()
+
+
+def test_own_labels_are_told_with_their_files_and_what_became_of_their_lines(here, hawp):
+    rounds = finished(here.rounds)
+    (own,) = taken_in(rounds)
+    assert own.said == (
+        "Round 1 learns from own labels too, a share of 0.25: 5 lines on 3 photographs, from mine.",
+        "Lines that leave their photograph, and are cut at its border: 1.",
+        "Shapes that are no lines, left out: 1.",
+    )
+    assert own.rows == (("json", "1", "2", "3"), ("labelme", "1", "1", "2"))
+    assert taken_in(rounds[:1]) == []
+    _, printed = hawp("report", "--table", "--config", "tiny.yaml")
+    assert all(sentence in printed for sentence in own.said)
+    _, printed = hawp("lineage", "--config", "tiny.yaml")
+    assert "5 lines on 3 photographs (json, labelme)" in printed
+    assert hawp("report", "--config", "tiny.yaml", "--dest", "own")[0] == 0
+    page = Path("own/rounds.html").read_text()
+    assert "<h2>Own labels</h2>" in page and all(html.escape(sentence) in page for sentence in own.said)
+    assert '<th scope="row">labelme</th><td>1</td><td>1</td><td>2</td>' in page
+    # A round that learns from nothing else.
+    key = own_key(rounds[1].train)
+    places = replace(rounds[1].train.places, data=own_labels(key, ".yaml"), labels=None)
+    alone = replace(rounds[1].train, places=places, inputs={**rounds[1].train.inputs, "data": key, "labels": None})
+    (said,) = taken_in([replace(rounds[1], train=alone)])
+    assert said.said[0].startswith("Round 1 learns from own labels alone: 5 lines ")
 
 
 def test_the_command_writes_every_figure_with_a_text_alternative(here, hawp):
@@ -279,7 +324,7 @@ def test_a_planned_but_unfinished_round_is_named(here, hawp):
 def test_status_knows_what_is_done_and_what_waits(here, hawp):
     code, printed = hawp("status", "rounds=2", "--config", "tiny.yaml")
     assert code == 0
-    assert "7 of 10 steps are done" in printed and "waiting" in printed
+    assert "8 of 11 steps are done" in printed and "waiting" in printed
 
 
 def test_pages_escape_what_they_show():

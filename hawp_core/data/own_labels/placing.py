@@ -1,6 +1,6 @@
 """Lines as they were drawn, brought into the pixels of the photograph: the upright one, as it is decoded for training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,23 @@ class Counts:
     repeated: int = 0
     scaled: int = 0
     turned: int = 0
+
+
+# Count -> what is told of it, where it is not 0; `other_shapes` are of `OwnLabels.others`.
+_REMARKS = {
+    "scaled": "labels drawn on a smaller or larger copy of their photograph, and scaled",
+    "turned": "labels drawn on the picture before its EXIF rotation, and turned",
+    "cut": "lines that leave their photograph, and are cut at its border",
+    "outside": "lines beside their photograph, left out",
+    "points": "lines without length, left out",
+    "repeated": "lines drawn twice, left out",
+    "other_shapes": "shapes that are no lines, left out",
+}
+
+
+def remarks(counts: Mapping[str, object]) -> list[str]:
+    """What became of lines that were not taken as they stand: `what: how many`."""
+    return [f"{what}: {counts[name]}" for name, what in _REMARKS.items() if counts.get(name)]
 
 
 def place_all(

@@ -22,6 +22,15 @@ from hawp_core.runtime.text import first_line, shown
 ENDINGS = (".json", ".xml", ".npz")
 
 
+@dataclass
+class OfLayout:
+    """What files of one layout hold: how many files, labelled images, and lines as they were drawn."""
+
+    files: int = 0
+    images: int = 0
+    lines: int = 0
+
+
 @dataclass(frozen=True)
 class OwnLabels:
     """The lines that a user drew on photographs.
@@ -30,11 +39,13 @@ class OwnLabels:
         drawn: photograph, relative to its folder -> its lines; sorted.
         photographs: the list of these photographs.
         others: shapes in the files that are no lines, which are left alone.
+        layouts: "json", "labelme", "cvat" or "npz" -> what came from such files.
     """
 
     drawn: dict[str, Drawn]
     photographs: Manifest
     others: int
+    layouts: dict[str, OfLayout]
 
     @property
     def rows(self) -> dict[str, tuple[str, int]]:
@@ -66,11 +77,16 @@ def read_own_labels(files: Path | str, images: str, photographs: Manifest) -> Ow
     finder = _Finder([entry.name for entry in photographs.entries], images)
     found: dict[str, Drawn] = {}
     source: dict[str, Path] = {}
+    layouts: dict[str, OfLayout] = {}
     others = 0
     for path in label_files(files):
         below = path.parent.relative_to(files if files.is_dir() else files.parent)
-        several, ignored = _read(path, below, locate(images))
+        layout, several, ignored = _read(path, below, locate(images))
         others += ignored
+        came = layouts.setdefault(layout, OfLayout())
+        came.files += 1
+        came.images += len(several)
+        came.lines += sum(len(drawn.lines) for drawn in several)
         for drawn in several:
             name = finder.find(path, drawn.names)
             if name in found:
@@ -81,7 +97,7 @@ def read_own_labels(files: Path | str, images: str, photographs: Manifest) -> Ow
     if not found:
         raise UserError(f"{shown(files)} labels no image: draw lines on at least one, or give another place.")
     entries = [entry for entry in photographs.entries if entry.name in found]
-    return OwnLabels(dict(sorted(found.items())), Manifest(photographs.folder, entries), others)
+    return OwnLabels(dict(sorted(found.items())), Manifest(photographs.folder, entries), others, layouts)
 
 
 def label_files(place: Path) -> list[Path]:
@@ -109,20 +125,20 @@ def _below(place: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in files if not name.startswith("."))
 
 
-def _read(path: Path, below: Path, images: Path) -> tuple[list[Drawn], int]:
-    """The images of a label file, and how many shapes are no lines."""
+def _read(path: Path, below: Path, images: Path) -> tuple[str, list[Drawn], int]:
+    """The layout of a label file, its images, and how many shapes are no lines."""
     try:
         if path.suffix.lower() == ".npz":
-            return [lcnn_npz.drawn_in(path, below)], 0
+            return "npz", [lcnn_npz.drawn_in(path, below)], 0
         text = read_limited(path, LARGEST_JSON)
         if path.suffix.lower() == ".xml":
-            return cvat.drawn_in(text)
+            return "cvat", *cvat.drawn_in(text)
         content = parse_json(text)
         if isinstance(content, dict) and "shapes" in content:
             drawn, others = labelme.drawn_in(path, below, images, content)
-            return [drawn], others
+            return "labelme", [drawn], others
         if isinstance(content, list):
-            return wireframe_json.drawn_in(path, content), 0
+            return "json", wireframe_json.drawn_in(path, content), 0
         raise ValueError("it holds neither a list of images nor labelme's shapes")
     except OSError as error:
         reason = f"it cannot be read: {error.strerror}" if error.strerror else first_line(error)
