@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "images",
         nargs="+",
         metavar="IMAGE|VIDEO|FOLDER|GLOB",
-        help="images, videos, folders of images, or patterns",
+        help="images, videos, folders of images (videos in them are left out), or patterns",
     )
     common.add_model(parser)
     parser.add_argument(
@@ -88,11 +88,17 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.runtime.files import sha256
     from hawp_core.runtime.progress import log
     from hawp_core.runtime.signals import stop_on_signal
+    from hawp_core.runtime.text import shown
     from hawp_core.workflow.settings import complete
 
     if args.tile is not None and args.size is None:
         raise UserError("--tile cuts what --size leaves large: give --size native or --size PX too.")
     selection = select(args.images)
+    if selection.passed_by:
+        log.warning(
+            "%d videos in folders are left out; what is named is looked at, such as %s",
+            len(selection.passed_by), shown(selection.passed_by[0]),
+        )  # fmt: skip
     if "mp4" in args.ext and not any(is_video(file) for file, _ in selection.files):
         raise UserError("--ext mp4 draws over videos, and none is among the images: leave it out, or name one.")
     computing = choose_compute(args, complete({}).compute)

@@ -211,6 +211,20 @@ def test_frames_of_a_video_are_images_and_an_overlay_is_a_video(predict, tmp_pat
     assert "drew earlier" in predict(f"out/{name}.mp4", "--saveto", "again")[1]
 
 
+def test_videos_in_a_folder_are_named_and_looked_at_where_they_are_asked_for(predict, tmp_path):
+    film(tmp_path / "in" / "clip.avi", "MJPG", frames=1)
+    film(tmp_path / "in" / "other.AVI", "MJPG", frames=1)
+    code, printed = predict("in", "in/clip.avi", "--saveto", "out", "--ext", "jsonl")
+    assert code == 0 and "1 videos in folders are left out" in printed and "such as in/other.AVI" in printed
+    names = [row["filename"] for row in rows(tmp_path / "out")]
+    assert "clip.avi/000000" in names and "other.AVI/000000" not in names and "a.jpg" in names
+    film(tmp_path / "films.avi", "MJPG", frames=1)
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films.avi").replace(tmp_path / "films" / "one.avi")
+    code, printed = predict("films")
+    assert code == 2 and "holds no usable photograph" in printed and "such as films/one.avi" in printed
+
+
 def test_broken_videos_are_named_and_what_can_be_decoded_is_done(predict, tmp_path):
     content = film(tmp_path / "half.avi", "MJPG").read_bytes()
     (tmp_path / "half.avi").write_bytes(content[: len(content) * 2 // 3])

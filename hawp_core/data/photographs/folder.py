@@ -82,7 +82,7 @@ def survey(folder: Path | str) -> tuple[FoundPhotographs, list[Rejected]]:
         )
     photographs = FoundPhotographs()
     rejected: list[Rejected] = []
-    for part, files in [("", _bundled_files(root))] if folder == "bundled" else _walk(root):
+    for part, files in [("", _bundled_files(root))] if folder == "bundled" else walk(root, _ENDINGS):
         usable = []
         for name, path in files:
             reason, found = examine(name, path)
@@ -108,9 +108,13 @@ def _bundled_files(root: Path) -> Iterator[tuple[str, str]]:
         yield name, str(path)
 
 
-def _walk(root: Path) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
+def walk(root: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
     """Each visible folder below `root`, real ones first, then linked ones: its name, and in it name and path of every
-    visible file with a photograph's extension, which are to be taken before the next folder."""
+    visible file that ends so, in lower case or not, which are to be taken before the next folder.
+
+    Raises:
+        UserError: a folder that cannot be listed.
+    """
     real_root = os.path.realpath(root)
     entered: set[str] = set()
     linked = [""]
@@ -124,11 +128,13 @@ def _walk(root: Path) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
             if above or real in entered:
                 continue
             entered.add(real)
-            yield part, _files(folder, part, waiting, linked)
+            yield part, _files(folder, part, endings, waiting, linked)
 
 
-def _files(folder: Path, part: str, waiting: list[str], linked: list[str]) -> Iterator[tuple[str, str]]:
-    """The photographs in `folder`, whose own folders are put with those that wait, links with the linked ones."""
+def _files(
+    folder: Path, part: str, endings: tuple[str, ...], waiting: list[str], linked: list[str]
+) -> Iterator[tuple[str, str]]:
+    """The files with these endings in `folder`, whose own folders are put with those that wait, links with the linked ones."""
     try:
         with os.scandir(folder) as items:
             for item in items:
@@ -139,7 +145,7 @@ def _files(folder: Path, part: str, waiting: list[str], linked: list[str]) -> It
                     waiting.append(name)
                 elif item.is_symlink() and os.path.isdir(item.path):
                     heapq.heappush(linked, name)
-                elif item.name.lower().endswith(_ENDINGS):
+                elif item.name.lower().endswith(endings):
                     yield item.name, item.path
     except OSError as error:
         raise UserError(

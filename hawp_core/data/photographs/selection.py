@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from hawp_core.data.photographs.folder import examine, resolve, survey
+from hawp_core.data.photographs.folder import examine, resolve, survey, walk
 from hawp_core.errors import UserError
 from hawp_core.runtime.names import inside
 from hawp_core.runtime.text import shown
@@ -34,11 +34,13 @@ class Selection:
         files: (image or video, its name below the output folder), no name twice.
         rejected: a sentence for each file that was meant and cannot be used.
         own: pictures that this tool wrote earlier, which are no photographs.
+        passed_by: videos that lie in a folder and are not named themselves.
     """
 
     files: list[tuple[Path, Path]]
     rejected: list[str]
     own: list[Path]
+    passed_by: list[Path]
 
 
 def select(patterns: list[str]) -> Selection:
@@ -52,7 +54,8 @@ def select(patterns: list[str]) -> Selection:
     found: dict[str, tuple[Path, Path]] = {}
     rejected: list[str] = []
     own: list[Path] = []
-    for file, name in (each for pattern in patterns for each in _meant(pattern, rejected)):
+    videos: list[Path] = []
+    for file, name in (each for pattern in patterns for each in _meant(pattern, rejected, videos)):
         reason, _ = examine(str(name), str(file))
         if reason:
             rejected.append(f"{shown(file)}: {reason}")
@@ -61,15 +64,29 @@ def select(patterns: list[str]) -> Selection:
         else:
             # The same file named twice is one image.
             found.setdefault(os.path.abspath(file), (file, name))
-    return Selection(_told_apart(list(found.values())), rejected, own)
+    passed_by = {os.path.abspath(video): video for video in videos}
+    return Selection(
+        _told_apart(list(found.values())), rejected, own, [passed_by[each] for each in sorted(passed_by.keys() - found)]
+    )
 
 
-def _meant(pattern: str, rejected: list[str]) -> list[tuple[Path, Path]]:
+def _meant(pattern: str, rejected: list[str], videos: list[Path]) -> list[tuple[Path, Path]]:
     if not pattern:
         raise UserError("one of the images has an empty name: give an image, a folder of images or a pattern.")
     path = Path(pattern)
     if path.is_dir():
-        photographs, unusable = survey(path)
+        # Thousands of frames are looked at only where someone asks for them.
+        below = (Path(video) for _, files in walk(path, _VIDEOS) for _, video in files)
+        inside_it = sorted(file for file in below if not is_own(file))
+        videos += inside_it
+        try:
+            photographs, unusable = survey(path)
+        except UserError as error:
+            if not inside_it:
+                raise
+            raise UserError(
+                f"{error} Videos are looked at where they are named, such as {shown(inside_it[0])}."
+            ) from error
         rejected += [f"{shown(path)}/{each.name}: {each.reason}" for each in unusable]
         return [(resolve(path, photograph.name), Path(photograph.name)) for photograph in photographs]
     matches = [path] if os.path.lexists(path) else [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]
