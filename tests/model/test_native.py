@@ -1,34 +1,24 @@
 """Images at their own size: aspect ratio kept, tiles where they are large, lines across seams whole."""
 
-import cv2
+import sys
+
 import numpy as np
 import pytest
+from places import ROOT
 
 from hawp_core import load
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.native import detect_native, scaled
 from hawp_core.model.network import WireframeNetwork
 
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from seams import corners, distances, painted
+
 
 @pytest.fixture(scope="module")
 def parser():
     """The shipped weights."""
     return load(device="cpu")
-
-
-def corners(x, y, width, height, turn):
-    """(4, 2) of a turned rectangle about (x, y)."""
-    half = np.array([[-width, -height], [width, -height], [width, height], [-width, height]]) / 2
-    return half @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + (x, y)
-
-
-def painted(width, height, rectangles, grey=150, fine=4):
-    """(H, W) uint8 with rectangles, (corners, level) each, smooth at their edges."""
-    picture = np.full((height * fine, width * fine), grey, np.uint8)
-    for points, level in rectangles:
-        drawn = np.rint(((points + 0.5) * fine - 0.5) * 16).astype(np.int32)
-        cv2.fillPoly(picture, [drawn], int(level), cv2.LINE_AA, 4)
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 # Three tiles side by side, with seams about 240 and 464, or 120 and 232. Of the drawings tried, whose lines were all found
@@ -64,9 +54,7 @@ def test_every_drawn_line_across_a_seam_is_found_once_within_a_pixel(parser, til
     lines = found.lines.reshape(-1, 2, 2)
     assert len(lines) == 4 * len(rectangles)
     for points, _ in rectangles:
-        for line in np.stack([points, np.roll(points, -1, axis=0)], axis=1):
-            ways = [np.hypot(*(lines - way).transpose(2, 0, 1)).max(axis=1) for way in (line, line[::-1])]
-            assert (np.minimum(*ways) < 1).sum() == 1
+        assert ((distances(lines, points) < 1).sum(axis=1) == 1).all()
     # Corners are shared by their two lines, also where different tiles saw these.
     assert len(found.junctions) == len(found.edges)
 
