@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "predict": "predict",
     "report": "report",
+    "explore": "explore",
     "plan": "plan",
     "doctor": "doctor",
     "status": "status",

@@ -169,6 +169,11 @@ class LabelFile:
         for row in range(len(self)):
             self[row]
 
+    @property
+    def line_counts(self) -> np.ndarray:
+        """(I,) int64: lines of each image."""
+        return np.diff(self._arrays["edge_offsets"])
+
     def images(self) -> np.ndarray:
         """(I, H, W) uint8: the pixels kept beside the labels, memory-mapped, read-only.
 

@@ -94,7 +94,7 @@ def repeatability(
     first, second = _in_both(lines, warped_lines, homography, shape)
     if not len(first) + len(second):
         return math.nan, math.nan
-    to_second, to_first = _nearest(first, second, DISTANCES[distance])
+    to_second, to_first = nearest(first, second, DISTANCES[distance])
     repeated = int((to_second <= threshold).sum()) + int((to_first <= threshold).sum())
     near = to_first[to_first <= threshold]
     return repeated / (len(first) + len(second)), float(near.mean()) if len(near) else math.nan
@@ -118,7 +118,7 @@ def _within(ends: np.ndarray, low: float, high: np.ndarray) -> np.ndarray:
     return np.asarray(((ends >= low) & (ends < high)).all(axis=(1, 2)))
 
 
-def _nearest(
+def nearest(
     first: np.ndarray, second: np.ndarray, distances: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(M,) and (N,): the distance of every line to the nearest one of the other image; infinite if there is none."""

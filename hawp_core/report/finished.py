@@ -4,27 +4,19 @@ Everything is read from what the steps left behind (recipes, lineage records, me
 anew but the agreement of two rounds' labels.
 """
 
-import hashlib
-import heapq
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from hawp_core.data.label_file import LabelFile
 from hawp_core.errors import UserError
-from hawp_core.evaluation.repeatability import THRESHOLD, repeatability
 from hawp_core.evaluation.results import MODEL, DetectorRepeatability, Evaluation
+from hawp_core.report.agreement import agreement
 from hawp_core.workflow.chain import Round
 from hawp_core.workflow.paths import artifact
 from hawp_core.workflow.progress import metrics_file
 from hawp_core.workflow.recipe import EvaluateRecipe, ExportRecipe, Step, TrainRecipe
 from hawp_core.workflow.record import Record, read_record, record_file
-
-# Photographs whose labels are compared between rounds; a mean over so many is known to about a hundredth.
-MOST_COMPARED = 2000
 
 
 @dataclass(frozen=True)
@@ -116,26 +108,3 @@ def record_of(recipe: Step) -> Record | None:
 def seconds_of(record: Record | None) -> float | None:
     """How long the work took; None where that is not known."""
     return None if record is None else record.seconds
-
-
-def chosen(names: Iterable[str], most: int) -> list[str]:
-    """At most `most` of the names: always the same ones, spread over all."""
-    return heapq.nsmallest(most, names, key=lambda name: hashlib.sha256(name.encode()).digest())
-
-
-def agreement(first: LabelFile, second: LabelFile, size: int) -> dict[str, float]:
-    """The share of lines that two label files have in common, by photograph.
-
-    A line is common to both when the other file has one within 5 pixels of the network's input (structural distance),
-    so the number means what repeatability means. Photographs without a line in either are left out.
-
-    Args:
-        size: side of the network's square input, pixels.
-    """
-    common = {}
-    for name in chosen((name for name in first.names if name in second), MOST_COMPARED):
-        one, other = (labels[name].resized(size, size).lines for labels in (first, second))
-        share, _ = repeatability(one, other, np.eye(3), (size, size), THRESHOLD, "structural")
-        if not math.isnan(share):
-            common[name] = share
-    return common

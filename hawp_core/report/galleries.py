@@ -14,8 +14,9 @@ from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import resolve
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
+from hawp_core.report.agreement import chosen
 from hawp_core.report.drawing import overlay
-from hawp_core.report.finished import Finished, chosen
+from hawp_core.report.finished import Finished
 from hawp_core.runtime.text import shown
 from hawp_core.workflow.paths import label_file
 

@@ -15,6 +15,8 @@ EXTRA_OF = {
     "tensorboard": "train",
     "matplotlib": "report",
     "skimage": "bundled",
+    "starlette": "explore",
+    "uvicorn": "explore",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",

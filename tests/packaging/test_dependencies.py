@@ -147,6 +147,7 @@ ABSENT = {
     "scipy": ("train", ["evaluate", "--config", TINY, "--ckpt", "model.pth"]),
     "tensorboard": ("train", ["train", "--datacfg", "shapes.yaml", "--modelcfg", TINY, "--name", "a"]),
     "matplotlib": ("report", ["report", "--config", TINY]),
+    "starlette": ("explore", ["explore", "--no-browser"]),
     "skimage": ("bundled", ["plan", "--config", TINY]),
 }
 

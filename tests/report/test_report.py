@@ -35,8 +35,9 @@ from hawp_core.evaluation.results import (
 )
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report import charts, galleries, pages
+from hawp_core.report.agreement import agreement
 from hawp_core.report.costs import Cost, costs
-from hawp_core.report.finished import agreement, finished
+from hawp_core.report.finished import finished
 from hawp_core.report.table import Row, as_text, readable, rows
 from hawp_core.report.taken_in import own_key, taken_in
 from hawp_core.report.verdicts import verdicts
