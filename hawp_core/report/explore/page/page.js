@@ -222,7 +222,7 @@ function counted(number, word) {
 }
 
 function time(seconds) {
-  return new Date(1000 * seconds).toLocaleString([], {day: "numeric", month: "short", hour: "2-digit", minute: "2-digit"});
+  return new Date(1000 * seconds).toLocaleString([], {day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
 }
 
 function say(text, fault = false) {
