@@ -22,6 +22,8 @@ from tabulate import tabulate
 from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
+from hawp_core.runtime.half_precision import asked_precision, precision_name, usual_precision
+from hawp_core.workflow import settings
 
 PARTS = ("label", "train", "compact", "field", "synthesis", "loading", "memory", "precision")
 # What the reference imports beside this project's packages.
@@ -247,10 +249,11 @@ def main() -> None:
         sys.exit("--tiny does not fit the reference, whose network has one size: leave out one of the two.")
     if args.tiny:
         args.size = args.memory_size = 64
-    computing = choose_compute(args, {"device": "auto", "precision": "auto", "threads": 0})
+    usual = settings.complete({}).compute
+    computing = choose_compute(args, usual)
     apply_compute(computing)
-    device, precision = computing.device, computing.precision
-    threads, kind = torch.get_num_threads(), str(precision).removeprefix("torch.")
+    device = computing.device
+    threads, kind = torch.get_num_threads(), precision_name(asked_precision(args, usual) or usual_precision(device))
     options = {
         "device": device.type, "precision": kind, "threads": threads, "size": args.size, "tiny": args.tiny,
         "compile": args.compile, "ckpt": args.ckpt and os.path.abspath(args.ckpt),

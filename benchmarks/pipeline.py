@@ -30,6 +30,7 @@ from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import read_yaml, write_text
+from hawp_core.runtime.half_precision import asked_precision, precision_name, usual_precision
 from hawp_core.runtime.setting_types import ModelSettings
 from hawp_core.training.metrics import StepRow, read_metrics
 from hawp_core.workflow import settings
@@ -111,7 +112,8 @@ def main() -> None:
         rates = read_rates() if args.write_rates else ()
         computing = choose_compute(args, settings.complete({}).compute)
         apply_compute(computing)
-        device, precision = computing.device, computing.precision
+        device = computing.device
+        precision = asked_precision(args, settings.complete({}).compute) or usual_precision(device)
     except UserError as error:
         sys.exit(str(error))
     with tempfile.TemporaryDirectory() as folder:
@@ -122,9 +124,7 @@ def main() -> None:
         rows.append(_label(args, model))
         if args.keep:
             shutil.copyfile(model, ROOT / args.keep)
-    print(
-        f"{device_name(device)}, {str(precision).removeprefix('torch.')}, network {network.width} wide, {network.image_size} px"
-    )
+    print(f"{device_name(device)}, {precision_name(precision)}, network {network.width} wide, {network.image_size} px")
     print(
         tabulate(
             rows, ["stage", "images/s", "waiting for data", "start, s", ""], tablefmt="github", disable_numparse=True
@@ -192,7 +192,7 @@ def _write_rates(
     others = [row for row in rates if (row.device, row.network) != (name, size)]
     row = Rate(
         name, gpu, True, size, train, export, 11, str(datetime.date.today()),
-        "benchmarks/pipeline.py: hawp train and hawp homoadp", str(precision).removeprefix("torch."),
+        "benchmarks/pipeline.py: hawp train and hawp homoadp", precision_name(precision),
     )  # fmt: skip
     write_text(RATES_FILE, json.dumps(asdict(Rates((*others, row))), indent=2) + "\n")
 

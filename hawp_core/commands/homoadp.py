@@ -11,6 +11,7 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import write_text
+from hawp_core.runtime.half_precision import asked_precision, precision_name, usual_precision
 from hawp_core.runtime.journal import work_folder
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow.paths import label_file, label_shard, label_shards, manifest_file
@@ -157,7 +158,8 @@ def _label(
 
     computing = choose_compute(args, settings.compute)
     apply_compute(computing)
-    device, precision = computing.device, computing.precision
+    device = computing.device
+    precision = asked_precision(args, settings.compute) or usual_precision(device)
     memory = args.memory_gb or settings.compute.memory_gb
     path = label_shard(recipe, shard, of)
     if path.is_file():
@@ -179,7 +181,7 @@ def _label(
         key=recipe.key,
         seed=settings.seed,
         threads=computing.threads,
-        device=f"{device_name(device)} ({str(precision).removeprefix('torch.')})",
+        device=f"{device_name(device)} ({precision_name(precision)})",
         stop=stop,
     )
     log.info(

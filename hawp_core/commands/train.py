@@ -20,6 +20,7 @@ from hawp_core.model.shipped import SHIPPED, SHIPPED_NAME
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import link, write_text
+from hawp_core.runtime.half_precision import asked_precision, precision_name
 from hawp_core.runtime.setting_types import Section, Settings
 from hawp_core.training import launch
 from hawp_core.workflow.paths import AT_WORK, trained_model
@@ -215,10 +216,10 @@ def _train(
     compute = settings.compute
     computing = choose_compute(args, compute)
     apply_compute(computing)
-    device, precision = computing.device, computing.precision
+    device = computing.device
     work = Work(
         device,
-        precision,
+        asked_precision(args, compute),
         workers=compute.workers if args.num_workers is None else args.num_workers,
         save_seconds=60 * (args.save_minutes or compute.save_minutes),
         compiled=args.compile or compute.compile,
@@ -255,7 +256,7 @@ def _train(
             distributed.on_main(
                 lambda: write_record(
                     model, recipe, outputs={model.name: kept, config.name: config, rows.name: rows}, upstream=parents,
-                    seconds=trainer.at.seconds, device=where, counts=counts,
+                    seconds=trainer.at.seconds, device=f"{where} ({precision_name(trainer.precision)})", counts=counts,
                 )
             )  # fmt: skip
         if distributed.is_main():

@@ -44,6 +44,7 @@ class TrainingState(TypedDict, total=False):
     """What a training needs to carry on; `average` only where the weights are averaged."""
 
     key: str
+    precision: str
     at: Mapping[str, object]
     network: Mapping[str, torch.Tensor]
     optimiser: dict[str, object]

@@ -1,4 +1,4 @@
-"""What computes: the device, its precision and the number of CPU threads."""
+"""What computes: the device and the number of CPU threads."""
 
 import argparse
 import contextlib
@@ -21,12 +21,10 @@ class Compute(NamedTuple):
 
     Attributes:
         device: torch's.
-        precision: of the network's arithmetic.
         threads: of the CPU.
     """
 
     device: "torch.device"
-    precision: "torch.dtype"
     threads: int
 
 
@@ -50,10 +48,7 @@ def choose_compute(args: argparse.Namespace, compute: ComputeSettings) -> Comput
             f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
             "use --device cuda, or a lower number."
         )
-    precision = getattr(args, "precision", None) or compute.precision
-    if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    return Compute(device, getattr(torch, precision), threads(args, compute))
+    return Compute(device, threads(args, compute))
 
 
 def apply_compute(chosen: Compute) -> None:

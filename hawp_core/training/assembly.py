@@ -32,14 +32,14 @@ class Work:
     """How a training is carried out; none of it changes its result.
 
     Attributes:
-        device, precision: of the arithmetic.
+        device, precision: of the arithmetic; without a precision, `Trainer` chooses it.
         workers: processes that load and augment, for each device.
         save_seconds: between resumable states.
         compiled: fuse the network's operations; on one device only.
     """
 
     device: torch.device
-    precision: torch.dtype
+    precision: torch.dtype | None
     workers: int
     save_seconds: float
     compiled: bool

@@ -24,6 +24,7 @@ from hawp_core.evaluation.protocol import measure_on_shapes
 from hawp_core.model.backbone import known_as
 from hawp_core.model.checkpoint import TrainingState, save_checkpoint, save_state
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.half_precision import precision_name, precision_named, usual_precision
 from hawp_core.runtime.progress import bar, log
 from hawp_core.runtime.signals import StopRequest, interruption
 from hawp_core.runtime.text import first_line
@@ -60,7 +61,8 @@ class Trainer:
     Args:
         place: where metrics, TensorBoard events, the resumable state and the model lie.
         recipe: record kept inside the model's file.
-        precision: of the forward and backward passes (weights stay float32).
+        precision: of the forward and backward passes (weights stay float32); None carries on in that of the saved state,
+            or begins in what suits the device.
         save_seconds: time between two resumable states.
         compiled: fuse the network's operations with torch.compile; where that fails they run as they are.
     """
@@ -74,7 +76,7 @@ class Trainer:
         place: TrainingPlace,
         *,
         recipe: Mapping[str, object],
-        precision: torch.dtype,
+        precision: torch.dtype | None,
         save_seconds: float,
         stop: StopRequest,
         compiled: bool = False,
@@ -85,7 +87,9 @@ class Trainer:
             compile_parts(network)
         self.data, self.validation, self.schedule = data, validation, schedule
         self.place, self.recipe, self.stop = place, recipe, stop
-        self.precision, self.save_seconds = precision, save_seconds
+        # That of the state, or of the device, where none is given: `run` knows them.
+        self.precision, self._given_precision = precision or torch.float32, precision is not None
+        self.save_seconds = save_seconds
         self.device = next(network.parameters()).device
         wanted = tuple(name for name, weight in schedule.weights.items() if weight)
         self.step_module = (TrainingStep if distributed.world() == 1 else distribute)(network, wanted)
@@ -113,7 +117,10 @@ class Trainer:
             UserError: a loss that is not finite, a full disk, a state that cannot be read.
         """
         self.place.folder.mkdir(parents=True, exist_ok=True)
-        self._resume()
+        began_in = self._resume()
+        if not self._given_precision:
+            self.precision = began_in or self._usual_precision()
+        log.info("computing in %s", precision_name(self.precision))
         began = time.monotonic() - self.at.seconds
         if self.at.step == 0 and not distributed.on_main(lambda: self.history.has(0)):
             self._validate()
@@ -237,6 +244,7 @@ class Trainer:
     def _save(self) -> None:
         state: TrainingState = {
             "key": self.place.key,
+            "precision": precision_name(self.precision),
             "at": vars(self.at),
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -245,8 +253,17 @@ class Trainer:
             state["average"] = self.average.state_dict()
         save_state(self.place.state_file, state)
 
-    def _resume(self) -> None:
-        """Carry on from the saved state, if there is one of this training, and forget the metrics written after it."""
+    def _usual_precision(self) -> torch.dtype:
+        """What suits the device; where processes find different ones, that which suits them all."""
+        usual = usual_precision(self.device)
+        return torch.float32 if distributed.largest(usual == torch.float32)[0] else usual
+
+    def _resume(self) -> torch.dtype | None:
+        """Carry on from the saved state, if there is one of this training, and forget the metrics written after it.
+
+        Returns: the precision that it was computed in.
+        """
+        began_in = None
         state = distributed.on_main(self.place.read_state)
         if state is not None:
             try:
@@ -255,6 +272,8 @@ class Trainer:
                 if self.average is not None:
                     self.average.load_state_dict(state["average"])
                 self.at = typed(Progress, state["at"])
+                # An older program did not note it.
+                began_in = precision_named(state["precision"]) if "precision" in state else None
             except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
                 raise UserError(
                     f"{self.place.state_file} is no state of this training ({first_line(error)}): move it away to begin anew."
@@ -262,3 +281,4 @@ class Trainer:
             log.info("carrying on after step %d (epoch %d)", self.at.step, self.at.epoch + 1)
         if distributed.is_main():
             self.history.forget_after(self.at.step, self.at.epoch)
+        return began_in

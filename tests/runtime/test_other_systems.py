@@ -14,6 +14,7 @@ from hawp_core.geometry.precision import finest_float
 from hawp_core.model.line_scores import refine_heatmap
 from hawp_core.runtime import lease
 from hawp_core.runtime.devices import choose_compute
+from hawp_core.runtime.half_precision import usual_precision
 from hawp_core.runtime.setting_types import ComputeSettings
 from hawp_core.training.launch import run_in_processes
 from hawp_core.workflow import settings
@@ -110,7 +111,8 @@ def test_apples_gpu_is_taken_where_there_is_one(monkeypatch):
         choose_compute(argparse.Namespace(), wanted("mps"))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     chosen = choose_compute(argparse.Namespace(), wanted("mps"))
-    assert (chosen.device, chosen.precision) == (torch.device("mps"), torch.float32)
+    assert chosen.device == torch.device("mps")
+    assert usual_precision(chosen.device) == torch.float32
     for word in ("mps:0", "mps:1", "metal"):
         with pytest.raises(UserError, match=r"compute\.device"):
             wanted(word)

@@ -335,3 +335,25 @@ def test_a_compiled_network_learns_the_same_and_does_without_a_compiler(hawp, sh
         for folder in (plain, fused)
     ]
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
+
+
+def test_a_training_carries_on_in_the_precision_that_it_began_with(hawp, shapes, monkeypatch):
+    step, used = Trainer.step, []
+
+    def stopped(self, batch):
+        used.append(self.precision)
+        if len(used) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", stopped)
+    monkeypatch.setattr(trainer, "usual_precision", lambda device: torch.bfloat16)
+    code, printed, folder = train(hawp, shapes, "begun", "--precision", "auto")
+    assert code == 75, printed
+    assert "computing in bfloat16" in printed
+    # Another machine, or another answer of this one.
+    monkeypatch.setattr(trainer, "usual_precision", lambda device: torch.float32)
+    code, printed, _ = train(hawp, shapes, "begun", "--precision", "auto")
+    assert code == 0, printed
+    assert used == [torch.bfloat16] * 8
+    assert json.loads((folder / "lineage.json").read_text())["device"] == "CPU (bfloat16)"
