@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
 from hawp_core.runtime.setting_types import Settings
+from hawp_core.runtime.text import shown
 from hawp_core.workflow.paths import model_name
 from hawp_core.workflow.recipe import Recipe, read_recipe
 from hawp_core.workflow.recipe_file import RECIPE_FORMAT
@@ -127,6 +129,16 @@ def find_model(args: argparse.Namespace) -> Path:
             f"{args.workdir} holds several trainings: choose one with --workdir, such as {found[-1].parent}."
         )
     return found[-1]
+
+
+def check_destination(dest: Path, *read: Path) -> None:
+    """Make sure that a result is not written over what is read.
+
+    Raises:
+        UserError: it would be.
+    """
+    if any(os.path.realpath(dest) == os.path.realpath(each) for each in read):
+        raise UserError(f"{shown(dest)} is read here and would be written over: give another place for the result.")
 
 
 def add_compute(parser: argparse.ArgumentParser, *, precision: bool = True) -> None:

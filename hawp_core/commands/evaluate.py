@@ -103,6 +103,8 @@ def run(args: argparse.Namespace) -> None:
     settings = changed(settings, {"evaluate": given}, "the command line")
     chosen = settings.evaluate
     model = common.find_model(args)
+    if args.dest:
+        common.check_destination(args.dest, model, *([args.truth] if args.truth else []))
     network, info = load_checkpoint(model, device)
     folder = args.images or settings.photographs.folder
     manifest = Manifest.read(args.manifest) if args.manifest else photographs_in(folder, settings)

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> None:
 
     if args.network and (args.size or args.rgb or args.images):
         raise UserError("--size, --rgb and --images go with detection: leave them out, or leave out --network.")
+    common.check_destination(args.dest, args.model, SHIPPED)
     network, info = load_checkpoint(SHIPPED if str(args.model) == SHIPPED_NAME else args.model, "cpu")
     about = {"epoch": info.epoch, "key": info.recipe.get("key"), "model": args.model.name}
     (_write_network if args.network else _write_lines)(args, network, about)

@@ -9,6 +9,7 @@ from hawp_core.data.data_config import ShapeData
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import write_text
 from hawp_core.runtime.setting_types import Settings
+from hawp_core.runtime.text import shown
 from hawp_core.workflow.paths import shape_config, shape_shard, shape_shards
 from hawp_core.workflow.recipe import SynthesizeRecipe
 from hawp_core.workflow.recipe_builders import shape_images, synthesize_recipe
@@ -63,10 +64,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _preview(path: Path, settings: Settings) -> None:
+    from hawp_core.data.photographs.selection import is_own
     from hawp_core.report.drawing import save_png
     from hawp_core.report.shape_sheet import preview_shapes
     from hawp_core.runtime.progress import log
 
+    if path.exists() and not is_own(path):
+        raise UserError(f"{shown(path)} is there already and was not drawn by hawp: give another place with --preview.")
     save_png(path, preview_shapes(settings.seed, settings.model.image_size, 3, settings.shapes.style))
     log.info("wrote %s", path)
 

@@ -37,6 +37,7 @@ from hawp_core.data.label_tables import (
     read_names,
 )
 from hawp_core.data.label_writing import Labels
+from hawp_core.data.string_heaps import check_strings
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.runtime.files import parse_json
@@ -61,6 +62,7 @@ class LabelFile:
             )
         try:
             with h5py.File(path, "r") as file:
+                check_strings(file)
                 self._read(file)
         except UNREADABLE as error:
             raise self._damaged(error) from error

@@ -14,9 +14,10 @@ from hawp_core.runtime.text import shown
 
 # Containers count their frames exactly or nearly: fewer than this share, but for two, and the file was cut short.
 _LEAST_SHARE, _TOLERATED = 0.98, 2
-# FFmpeg neither speaks for itself on the terminal nor opens anything but the file: a playlist in disguise names others.
+# FFmpeg neither speaks for itself on the terminal nor opens anything but the file: of all its readers only those of the containers
+# that are looked at, for a list of files in disguise names others.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file|format_whitelist;mov,matroska,avi")
 
 
 class Unplayable(UserError):

@@ -76,6 +76,6 @@ def save_segments(folder: Path | str, image_id: int, segments: np.ndarray) -> Pa
     """
     lines = np.asarray(segments, np.float64)[:, :4].tolist()
     text = "".join(f"{row}\n" for row in [len(lines), *(" ".join(map(str, line)) for line in lines)])
-    path = Path(folder) / f"segments_{image_id}.txt"
+    path = Path(folder) / f"segments_{int(image_id)}.txt"
     write_text(path, text)
     return path

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from hawp_core.data.photographs.decoding import Unreadable, read_gray
+from hawp_core.data.photographs.decoding import LARGEST_PIXELS, Unreadable, read_gray
 from hawp_core.data.photographs.selection import IMAGE, Selection, frame_outputs, is_video, outputs, too_long
 from hawp_core.data.video import Unplayable, describe, frames
 from hawp_core.geometry.wireframe import Wireframe
@@ -26,6 +26,7 @@ from hawp_core.runtime.signals import StopRequest
 ROWS = "jsonl"
 # Batches that are ready before the network wants them, and that wait to be written.
 _AHEAD = 2
+_TOO_LARGE = "the memory that is free does not hold it: make it smaller"
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class Predictions:
         except Unreadable as error:
             return str(error)
         except MemoryError:
-            return str(Unreadable(job.file, "the memory that is free does not hold it: make it smaller"))
+            return str(Unreadable(job.file, _TOO_LARGE))
 
     def _prepared(self, job: _Job, gray: np.ndarray, drawn: bool = False) -> _Picture:
         height, width = gray.shape
@@ -197,22 +198,35 @@ class Predictions:
             ready = [each for each in batch if isinstance(each, _Picture)]
             self.outcome.failures += [each for each in batch if isinstance(each, str)]
             found = self._find(ready)
-            for picture, wireframe in zip(ready, found, strict=True):
+            for picture, wireframe in found:
                 self.outcome.images += 1
                 self.outcome.lines += len(wireframe.edges)
                 if picture.job.paths:
                     write.give((picture, wireframe))
-            add.give((list(zip(ready, found, strict=True)), draw))
+            add.give((found, draw))
             shown.update(len(batch))
 
-    def _find(self, pictures: list[_Picture]) -> list[Wireframe]:
-        """The wireframes of a batch, in the pixels of their images."""
+    def _find(self, pictures: list[_Picture]) -> list[_Found]:
+        """The wireframes of a batch, in the pixels of their images; where the memory ends, that is a failure."""
         if self._options.size is None:
             found = self._model.many([picture.seen for picture in pictures]) if pictures else []
-            return [w.resized(picture.width, picture.height) for w, picture in zip(found, pictures, strict=True)]
-        return [self._find_native(picture) for picture in pictures]
+            return [(p, wireframe.resized(p.width, p.height)) for p, wireframe in zip(pictures, found, strict=True)]
+        kept = []
+        for picture in pictures:
+            try:
+                kept.append((picture, self._find_native(picture)))
+            except Unreadable as error:
+                self.outcome.failures.append(str(error))
+            except MemoryError:
+                self.outcome.failures.append(str(Unreadable(picture.job.file, _TOO_LARGE)))
+        return kept
 
     def _find_native(self, picture: _Picture) -> Wireframe:
+        size = self._options.size
+        grown = size / max(picture.width, picture.height) if isinstance(size, int) else 1.0
+        if picture.width * picture.height * grown**2 > LARGEST_PIXELS:
+            reason = f"with --size {size} it would have more than {LARGEST_PIXELS // 10**6} megapixels"
+            raise Unreadable(picture.job.file, reason)
         # Shown of what takes long alone, and gone when it is done.
         with bar(picture.job.name, 1, "tile", delay=2, leave=False) as shown:
 

@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,8 @@ def check_folder() -> Check:
     here = Path.cwd()
     try:
         # Whoever is root may write where a read-only file system lets nobody.
-        probe = here / f".hawp-doctor-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.NamedTemporaryFile(dir=here, prefix=".hawp-doctor-"):
+            pass
     except OSError as error:
         fault = f"{here} cannot be written ({os.strerror(error.errno or 0)}): run in a folder of yours."
         return Check("working folder", str(here), fault)

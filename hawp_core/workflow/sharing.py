@@ -73,7 +73,7 @@ def _model(recipe: TrainRecipe, record: Record, theirs: Path, mine: Path) -> Non
     curves = [str(file.relative_to(theirs.parent)) for file in theirs.parent.glob("tensorboard/events.*")]
     for name in (*record.outputs, *curves):
         if name != theirs.name:
-            link(theirs.parent / name, mine.parent / name)
+            link(inside(theirs.parent, name), inside(mine.parent, name))
     link(theirs, place.kept_model)
     repeat_record(theirs, mine, recipe, {})
     # Last of all: who needs the model waits for it.
@@ -84,7 +84,7 @@ def _model(recipe: TrainRecipe, record: Record, theirs: Path, mine: Path) -> Non
 def _labels(recipe: ExportRecipe, record: Record, theirs: Path, mine: Path) -> None:
     texts = notes(recipe, record.counts, f"# the same as {theirs}: linked")
     for name in record.outputs.keys() - {path.name for path in texts}:
-        link(theirs.parent / name, mine.parent / name)
+        link(inside(theirs.parent, name), inside(mine.parent, name))
     repeat_record(theirs, mine, recipe, {path.name: text.encode() for path, text in texts.items()})
     for path, text in texts.items():
         write_text(path, text)

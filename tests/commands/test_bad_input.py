@@ -85,6 +85,13 @@ def report_of_nothing() -> Path:
     return ReportRecipe({}, {}, "a", ReportPlaces(())).write()
 
 
+def imported(name: str) -> str:
+    """A published checkpoint, and what came of another one of this name."""
+    Path("exp-ssl", name).mkdir(parents=True)
+    shutil.copy("model.pth", f"exp-ssl/{name}/model-00000.pth")
+    return f"{name}.pth"
+
+
 def label(*options):
     return ["homoadp", "--datacfg", TINY, "--ckpt", "model.pth", "--images", "photos", *options]
 
@@ -164,6 +171,17 @@ CASES = {
         ["r.json", "was altered"],
     ),
     "a published checkpoint that is none": (lambda: ["import-checkpoint", "model.pth"], ["model.pth"]),
+    "a model in the place of what is made of it": (
+        lambda: ["export-checkpoint", "model.pth", "./model.pth"], ["model.pth", "would be written over"],
+    ),
+    "a graph in the place of its model": (lambda: ["export-onnx", "model.pth", "model.pth"], ["would be written over"]),
+    "a model that is there already": (
+        lambda: ["import-checkpoint", imported("b")],
+        ["exp-ssl/b/model-00000.pth is there already"],
+    ),
+    "a photograph in the place of a preview": (
+        lambda: ["synthesize", "--config", TINY, "--preview", "photos/b.png"], ["photos/b.png is there already"],
+    ),
     "nothing to predict": (lambda: ["predict", "gone*.jpg", "--ckpt", "model.pth"], ["gone*.jpg"]),
     "no such device": (lambda: train("--device", "gpu"), ["'gpu'", "cuda:1"]),
     "a GPU without end": (lambda: train("--device", "cuda:256"), ["'cuda:256'"]),

@@ -240,6 +240,21 @@ def test_broken_videos_are_named_and_what_can_be_decoded_is_done(predict, tmp_pa
     assert [path.name for path in (tmp_path / "out").iterdir()] == [NAME]
 
 
+def test_a_list_of_files_in_disguise_opens_none(predict, tmp_path):
+    film(tmp_path / "other.mp4", "mp4v")
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    code, printed = predict("list.mp4", "--saveto", "out", "--ext", "jsonl")
+    assert code == 2 and "list.mp4 cannot be used as a video (its content is no video" in printed
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_an_image_that_would_grow_beyond_measure_is_named(predict):
+    code, printed = predict("in/a.jpg", "--saveto", "out", "--size", "100000")
+    assert (
+        code == 2 and "in/a.jpg" in printed and "with --size 100000 it would have more than 300 megapixels" in printed
+    )
+
+
 def test_a_video_whose_name_is_too_long_is_named_and_the_rest_is_done(predict, tmp_path):
     long = "v" * 251 + ".mp4"
     film(tmp_path / "usual.mp4", "mp4v").rename(tmp_path / long)

@@ -154,3 +154,18 @@ def test_a_worker_maps_the_labels_itself(tmp_path, some):
     sent = pickle.dumps(LabelFile(path))
     assert len(sent) < path.stat().st_size / 5
     assert same(pickle.loads(sent)["0500"], some[1][2])
+
+
+@pytest.mark.parametrize(("at", "value"), [(0, bytes(16)), (8, b"\xf0" + b"\xff" * 7), (40, bytes(8))])
+def test_strings_that_lead_nowhere_are_refused(tmp_path, at, value):
+    """HDF5 itself would walk among them without end: over a size of zero, over one that wraps around, and at their last one."""
+    path = tmp_path / "a.h5"
+    write_labels(path, ["a"], [Wireframe.empty(8, 8)], images=np.zeros((1, 8, 8), np.uint8))
+    content = bytearray(path.read_bytes())
+    first = content.find(b"GCOL") + 16
+    if at == 40:  # what is free
+        first = next(i for i in range(first, len(content), 8) if content[i : i + 2] == b"\0\0" and content[i + 9]) - 32
+    content[first + at : first + at + len(value)] = value
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="its strings are damaged"):
+        LabelFile(path)

@@ -1,6 +1,7 @@
 """Own labels: four layouts in and out, and what becomes of lines that do not fit their photograph."""
 
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,11 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from hawp_core.data.label_file import LabelFile
+from hawp_core.data.label_writing import write_labels
 from hawp_core.data.own_labels.drawn import Drawn
 from hawp_core.data.own_labels.listing import read_listing, write_listing
 from hawp_core.data.own_labels.placing import Counts, place, place_all
 from hawp_core.data.own_labels.reading import OwnLabels, read_own_labels
-from hawp_core.data.own_labels.writing import LAYOUTS, _apart, write_own_labels
+from hawp_core.data.own_labels.writing import LAYOUTS, _apart, chosen, write_own_labels
 from hawp_core.data.photographs.decoding import _TURNS, read_gray, read_size
 from hawp_core.data.photographs.fingerprint import fingerprint
 from hawp_core.errors import UserError
@@ -114,6 +117,27 @@ def test_the_key_knows_lines_and_names_and_a_list_of_them_is_read_back(folder, t
     assert read_listing(tmp_path / "listing.json", found.key[:16]) == found.rows
     with pytest.raises(UserError, match="does not give the key"):
         read_listing(tmp_path / "listing.json", "0" * 16)
+
+
+def test_names_that_a_layout_cannot_hold_are_refused_and_odd_ones_come_back(tmp_path):
+    name = "bell\x07 and back\\slash.png"
+    Image.new("L", (64, 80)).save(tmp_path / name)
+    labelled = [(name, Wireframe.from_lines([[1, 2, 30, 40]], 64, 80))]
+    for layout in LAYOUTS:
+        if layout == "cvat":
+            with pytest.raises(UserError, match="a character that CVAT's XML cannot name"):
+                write_own_labels(layout, tmp_path / layout, str(tmp_path), labelled, lambda: None)
+            assert not (tmp_path / layout).exists()
+        else:
+            write_own_labels(layout, tmp_path / layout, str(tmp_path), labelled, lambda: None)
+            assert list(own(tmp_path / layout, tmp_path).drawn) == [name]
+
+
+def test_a_photograph_that_is_chosen_twice_is_written_once(folder, tmp_path):
+    write_labels(tmp_path / "l.h5", ["a.jpg"], [Wireframe.empty(120, 90)])
+    assert [name for name, _ in chosen(LabelFile(tmp_path / "l.h5"), ["a.jpg", "a.jpg"], 0.0)] == ["a.jpg"]
+    with pytest.raises(UserError, match=r"l\.h5 is no folder"):
+        write_own_labels("json", tmp_path / "l.h5", str(folder), [], lambda: None)
 
 
 # Names
@@ -226,6 +250,12 @@ def test_ends_that_nearly_meet_are_joined_where_asked(folder):
     np.testing.assert_allclose(met.junctions[1], np.mean([[50, 10], [51, 10], [50.4, 9.4]], axis=0), rtol=1e-6)
 
 
+def test_more_near_ends_than_the_memory_holds_are_refused(folder, rng):
+    lines = rng.uniform(0, 90, (4000, 4))
+    with pytest.raises(UserError, match=r"a\.jpg has .* give a smaller --join"):
+        place(drawn(lines.tolist(), (120, 90)), folder / "a.jpg", 90.0, Counts())
+
+
 def test_labels_of_a_smaller_copy_are_scaled_and_of_another_shape_refused(folder):
     counts = Counts()
     found = place(drawn([[-0.5, -0.5, 29.5, 22]], (30, 23)), folder / "a.jpg", 0.0, counts)
@@ -271,6 +301,7 @@ BOMB = (
 ENTITY = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotations><image name="&x;" width="1" height="1"/></annotations>'
 IMAGE = '<annotations><image name="a.jpg" width="120" height="90">{}</image></annotations>'
 SHAPE = LABELME["shapes"][0]
+ENTRY = {"filename": "a.jpg", "width": 120, "height": 90}
 
 
 @pytest.mark.parametrize(
@@ -283,6 +314,11 @@ SHAPE = LABELME["shapes"][0]
         ("l.json", "[]", "labels no image"),
         ("l.json", json.dumps([{"filename": "a.jpg", "width": 120, "height": 90, "lines": [[1, 2, 3]]}]), "image 0 is not annotated"),
         ("l.json", json.dumps([{"filename": "a.jpg", "width": 9, "height": 9, "lines": [[1, 2, 3, 4]], "scores": [2]}]), "from 0 to 1"),
+        ("l.json", json.dumps([ENTRY | {"lines": [[1, 2, 3, 4, 0.5]] * 4}]), "lines are not of 4 numbers each"),
+        ("l.json", json.dumps([ENTRY | {"lines": [1, 2, 3, 4]}]), "lines are not of 4 numbers each"),
+        ("l.json", json.dumps([ENTRY | {"junctions": [[1, 2, 0]] * 2, "edges_positive": [[0, 1]]}]), "junctions are not of 2"),
+        ("l.json", json.dumps([ENTRY | {"junctions": [[1, 2]] * 4, "edges_positive": [[0, 1, 2, 3]]}]), "edges are not of 2"),
+        ("l.json", json.dumps([ENTRY | {"junctions": [[1, 2]] * 2, "edges_positive": [[0, 1.9]]}]), "by a broken one"),
         ("l.json", json.dumps(LABELME | {"imageWidth": None}), "imageWidth is null"),
         ("l.json", json.dumps(LABELME | {"imageWidth": 0}), "width and height are 0 x 90"),
         ("l.json", json.dumps(LABELME | {"shapes": [SHAPE | {"points": [[1, 2, 3]]}]}), r"shapes\[0\]\.points\[0\] is"),
@@ -316,13 +352,22 @@ def test_what_is_no_label_file_is_one_sentence(folder, tmp_path, name, content, 
         {}, {"junc": np.zeros(3), "Lpos": np.array([[0, 1]])}, {"junc": np.zeros((2, 3)), "Lpos": np.array([[0, 5]])},
         {"junc": np.zeros((2, 3)), "Lpos": np.array([[0, -1]])}, {"lpos": np.zeros((3, 3, 3))}, {"lpos": np.full((1, 2, 3), np.nan)},
         {"lpos": np.array([[None, {}]])}, {"lpos": np.zeros((1, 2, 3)), "scores": np.array([0.5, 0.5])},
-        {"lpos": np.array("text")},
+        {"lpos": np.array("text")}, {"junc": np.zeros((4, 3)), "Lpos": np.array([[0, 1, 2, 3]])},
     ],
 )  # fmt: skip
 def test_an_npz_that_is_none_is_one_sentence(folder, tmp_path, fields):
     np.savez(tmp_path / "a.jpg_label.npz", **fields)
     with pytest.raises(UserError, match=r"a\.jpg_label\.npz is no label file"):
         own(tmp_path, folder)
+
+
+def test_a_pipe_among_label_files_is_not_waited_for(folder, tmp_path):
+    for name in ("l.npz", "l.json"):
+        place = tmp_path / name[2:]
+        place.mkdir()
+        os.mkfifo(place / name)
+        with pytest.raises(UserError, match=rf"{name} is no label file"):
+            own(place, folder)
 
 
 def test_files_that_grow_beyond_measure_are_refused(folder, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
@@ -27,11 +28,15 @@ from places import PHOTOGRAPHS, TINY
 from hawp_core.data.data_config import PhotographData, ShapeData, read_data_config
 from hawp_core.data.label_file import LabelFile
 from hawp_core.data.label_writing import write_labels
+from hawp_core.data.own_labels.listing import read_listing, write_listing
+from hawp_core.data.own_labels.reading import read_own_labels
 from hawp_core.data.own_labels.wireframe_json import read_annotations
+from hawp_core.data.own_labels.writing import write_own_labels
 from hawp_core.data.photographs.dataset import cache_faults
 from hawp_core.data.photographs.folder import Rejected
 from hawp_core.data.photographs.listed import ListedPhotograph
 from hawp_core.data.photographs.manifest import Manifest
+from hawp_core.data.video import frames
 from hawp_core.errors import UserError
 from hawp_core.evaluation.results import Evaluation
 from hawp_core.evaluation.wording import as_text, headline
@@ -40,6 +45,8 @@ from hawp_core.labelling.shards import usable_records
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import load_checkpoint, load_state, save_checkpoint, save_state
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.report.formats import to_json
+from hawp_core.report.json_lines import JsonLines
 from hawp_core.runtime.journal import Journal, last_records
 from hawp_core.runtime.lease import worker
 from hawp_core.training.metrics import last_metrics, read_metrics
@@ -56,9 +63,9 @@ EXAMPLES = int(os.environ.get("HAWP_TEST_EXAMPLES", USUAL))
 NAMES = [
     "shapes.yaml", "photographs.yaml", "tiny.yaml", "labels.h5", "lineage.json", "recipe.json", "shapes-recipe.json",
     "export-recipe.json", "lease.json", "metrics.jsonl", "evaluation.json", "list.jsonl", "journal.jsonl", "model.pth", "resume.pth",
-    "truth.json", "rates.json", "cache.h5",
+    "truth.json", "rates.json", "cache.h5", "labelme.json", "cvat.xml", "a_label.npz", "listing.json", "wireframes.jsonl", "clip.avi",
 ]  # fmt: skip
-TEXTS = [name for name in NAMES if not name.endswith((".h5", ".pth"))]
+TEXTS = [name for name in NAMES if name.endswith((".yaml", ".json", ".jsonl"))]
 # One share for the bytes of each file, for the fields of each text, for the tables of labels and for the contents of models.
 SHARES = len(NAMES) + len(TEXTS) + 2
 often = settings(
@@ -126,6 +133,21 @@ def _journal(path: Path) -> object:
     journal.close()
     assert all(record in journal.records for record in last_records(path))
     return usable_records(journal.records)
+
+
+def _own(path: Path) -> object:
+    found = read_own_labels(path, "photos", Manifest("photos", [ListedPhotograph("a.jpg", "e" * 64, 5, 6)]))
+    return {name: (drawn.size, drawn.lines.tolist(), drawn.scores.tolist()) for name, drawn in found.drawn.items()}
+
+
+def _rows(path: Path) -> object:
+    """What of the rows is kept: whole ones of before, as they were."""
+    before = path.read_bytes().splitlines(keepends=True)
+    lines = JsonLines(path, {"a.jpg": "0" * 16}.get)
+    lines.close()
+    kept = path.read_bytes().splitlines(keepends=True)
+    assert all(line in before and line.endswith(b"\n") for line in kept)
+    return lines.done <= {"a.jpg"}
 
 
 def _sealed_recipe(record: dict) -> dict:
@@ -238,6 +260,18 @@ def _kinds() -> list[Kind]:
         json.dumps([entry, {"filename": "b.png", "width": 9, "height": 8, "lines": [[1, 2, 3, 4]]}])
     )
     Path("rates.json").write_bytes(cost.RATES_FILE.read_bytes())
+    for layout in ("labelme", "cvat", "npz"):
+        write_own_labels(layout, Path(), "photos", [("a.jpg", wireframes[0])], lambda: None)
+    Path("a.json").rename("labelme.json")
+    Path("annotations.xml").rename("cvat.xml")
+    own = read_own_labels("cvat.xml", "photos", Manifest("photos", [ListedPhotograph("a.jpg", "e" * 64, 5, 6)]))
+    write_listing(Path("listing.json"), own)
+    rows = [to_json(name, wireframes[0], made) for name, made in (("a.jpg", "0" * 16), ("b.jpg", "1" * 16))]
+    Path("wireframes.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    film = cv2.VideoWriter("clip.avi", cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10, (32, 32))
+    for level in range(3):
+        film.write(np.full((32, 32, 3), 60 * level, np.uint8))
+    film.release()
     with h5py.File("cache.h5", "w") as file:
         images = np.arange(128, dtype=np.uint8).reshape(2, 8, 8)
         file.create_dataset("images", images.shape, np.uint8)[...] = images
@@ -263,6 +297,12 @@ def _kinds() -> list[Kind]:
         kept("truth.json", lambda path: [name for name, _ in read_annotations(path)], form="json"),
         kept("rates.json", cost.read_rates, form="json"),
         kept("cache.h5", cache_faults),
+        kept("labelme.json", _own, form="json"),
+        kept("cvat.xml", _own),
+        kept("a_label.npz", _own),
+        kept("listing.json", lambda path: read_listing(path, own.key), digested=True, form="json"),
+        kept("wireframes.jsonl", _rows, form="lines"),
+        kept("clip.avi", lambda path: [frame.shape for _, frame in frames(path, 2)]),
     ]
 
 

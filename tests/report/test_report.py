@@ -6,6 +6,7 @@ import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -43,7 +44,7 @@ from hawp_core.report.taken_in import own_key, taken_in
 from hawp_core.report.verdicts import verdicts
 from hawp_core.workflow import settings
 from hawp_core.workflow.chain import report_recipe
-from hawp_core.workflow.paths import artifact, own_labels
+from hawp_core.workflow.paths import artifact, own_labels, report_folder
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import Recipe
 
@@ -240,9 +241,23 @@ def test_the_command_writes_every_figure_with_a_text_alternative(here, hawp):
         assert '<img alt="' in path.with_suffix(".html").read_text()
     with open(drawn / "rounds.csv", newline="") as stream:
         assert [row["round"] for row in csv.DictReader(stream)] == ["0", "1", "LSD"]
-    again = {path: path.read_bytes() for path in drawn.glob("*")}
-    assert hawp("report", "--config", "tiny.yaml", "--dest", "drawn")[0] == 0
-    assert {path: path.read_bytes() for path in drawn.glob("*")} == again
+    # At its own place it is the same, and `hawp verify` knows each of its files.
+    assert hawp("report", "--config", "tiny.yaml")[0] == 0
+    place = report_folder(recipe)
+    try:
+        assert all((place / path.name).read_bytes() == path.read_bytes() for path in drawn.iterdir())
+        assert hawp("verify")[0] == 0
+        for name in ("cost.svg", "rounds.lineage.json"):
+            content = (place / name).read_bytes()
+            (place / name).write_bytes(content.replace(b"1", b"2", 1))
+            code, printed = hawp("verify")
+            assert code == 2 and name in printed
+            (place / name).write_bytes(content)
+        (place / "cost.svg").unlink()
+        code, printed = hawp("verify")
+        assert code == 2 and "cost.svg is missing" in printed
+    finally:
+        shutil.rmtree("reports")
 
 
 def test_galleries_show_different_photographs_in_order_of_agreement(here):

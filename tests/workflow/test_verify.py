@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import pytest
 import torch
+from PIL import Image
 from places import TINY
 
 from hawp_core.model.architecture import Architecture
@@ -45,6 +46,10 @@ def whole(tmp_path_factory, photographs) -> Path:
         labels = next(Path("data-ssl/m").glob("*.yaml"))
         hawp("train", "--datacfg", labels, "--modelcfg", "tiny.yaml", "--name", "n")
         hawp("evaluate", "--config", "tiny.yaml", "--workdir", "exp-ssl/n")
+        line = {"filename": "f.png", "width": 160, "height": 120, "lines": [[1, 2, 30, 40]]}
+        with Image.open("photos/f.png") as image:
+            Path("own.json").write_text(json.dumps([line | {"width": image.width, "height": image.height}]))
+        hawp("import-labels", "own.json", "--images", "photos")
     return place
 
 
@@ -75,6 +80,10 @@ KEPT = {
     "a list of photographs": "recipes/photographs-*.jsonl",
     "the cached digests": "recipes/photographs.cache",
     "the cached pixels": "data-ssl/cache/*.h5",
+    "own labels": "data-ssl/own-labels/*.h5",
+    "the record of own labels": "data-ssl/own-labels/*.lineage.json",
+    "a list of own labels": "recipes/labels-*.json",
+    "the cached digests of own photographs": "recipes/own-photographs.cache",
 }  # fmt: skip
 
 

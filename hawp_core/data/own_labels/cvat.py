@@ -3,6 +3,7 @@
 CVAT puts (0, 0) at the corner of the top-left pixel, so that its centre is at (0.5, 0.5).
 """
 
+import re
 from collections.abc import Iterable
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
@@ -10,9 +11,15 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from hawp_core.data.own_labels.drawn import Drawn, segments
+from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
+from hawp_core.runtime.text import shown
 
 CENTRE = 0.5  # pixels: what the file calls the centre of the top-left pixel
+
+_NO_XML = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # characters that XML 1.0 has no way to write
 
 
 def drawn_in(text: str) -> tuple[list[Drawn], int]:
@@ -95,9 +102,18 @@ def _needed(given: dict[str, str], tag: str, name: str) -> str:
 
 
 def text_of(labelled: Iterable[tuple[str, Wireframe]]) -> str:
-    """The text of a file that holds these images; the attribute `score` is kept by a task whose label has one of that name."""
+    """The text of a file that holds these images; the attribute `score` is kept by a task whose label has one of that name.
+
+    Raises:
+        UserError: the name of an image cannot be written in XML.
+    """
     lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>"]
     for number, (name, w) in enumerate(labelled):
+        if _NO_XML.search(name):
+            raise UserError(
+                f"{shown(name)} has a character that CVAT's XML cannot name: rename the photograph and label it again, or choose "
+                "another --layout."
+            )
         lines.append(f'  <image id="{number}" name={quoteattr(name)} width="{w.width}" height="{w.height}">')
         for (x1, y1, x2, y2), score in zip(
             (w.lines.astype(np.float64) + CENTRE).tolist(), w.scores.tolist(), strict=True

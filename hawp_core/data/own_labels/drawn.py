@@ -51,6 +51,20 @@ class Drawn:
         return found.hexdigest()
 
 
+def rows(values: object, columns: int, what: str) -> np.ndarray:
+    """(N, columns) float64 of a file's list of as many lists: numbers that come otherwise would belong together wrongly.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = np.asarray(values, np.float64)
+    if found.size == 0:
+        return np.zeros((0, columns))
+    if found.ndim != 2 or found.shape[1] != columns:
+        raise ValueError(f"{what} are not of {columns} numbers each")
+    return found
+
+
 def segments(points: np.ndarray) -> np.ndarray:
     """The (N - 1, 4) lines between the successive (N, 2) points of a polyline."""
     points = np.asarray(points, np.float64).reshape(-1, 2)

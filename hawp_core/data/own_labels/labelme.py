@@ -46,12 +46,12 @@ def drawn_in(path: Path, below: Path, images: Path, content: object) -> tuple[Dr
         ValueError: it is none of labelme's.
     """
     file = typed(_File, content)
-    image = file.imagePath.replace("\\", "/")
-    mirrored = (below / Path(image).name).as_posix()
-    try:
-        written = os.path.relpath(path.absolute().parent / image, images.absolute()).replace(os.sep, "/")
-    except ValueError:  # on another drive of Windows
-        written = mirrored
+    # As it stands, in which a backslash may be a letter, and as Windows means it.
+    names = [
+        name
+        for image in dict.fromkeys((file.imagePath, file.imagePath.replace("\\", "/")))
+        for name in _names(path, below, images, image)
+    ]
     chosen = [shape for shape in file.shapes if shape.shape_type in KINDS]
     lines = [segments(np.array(shape.points)) - CENTRE for shape in chosen]
     scores = [
@@ -59,12 +59,20 @@ def drawn_in(path: Path, below: Path, images: Path, content: object) -> tuple[Dr
         for part, shape in zip(lines, chosen, strict=True)
     ]
     drawn = Drawn(
-        (written, mirrored),
+        tuple(names),
         (file.imageWidth, file.imageHeight),
         np.concatenate([np.zeros((0, 4)), *lines]),
         np.concatenate([np.zeros(0), *scores]),
     )
     return drawn, len(file.shapes) - len(chosen)
+
+
+def _names(path: Path, below: Path, images: Path, image: str) -> tuple[str, str]:
+    mirrored = (below / Path(image).name).as_posix()
+    try:
+        return os.path.relpath(path.absolute().parent / image, images.absolute()).replace(os.sep, "/"), mirrored
+    except ValueError:  # on another drive of Windows
+        return mirrored, mirrored
 
 
 def content_of(image: Path, path: Path, wireframe: Wireframe) -> dict[str, object]:

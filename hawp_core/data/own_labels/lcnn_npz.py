@@ -28,13 +28,17 @@ def drawn_in(path: Path, below: Path) -> Drawn:
         ValueError: it is none of L-CNN's, or too large.
         zipfile.BadZipFile, OSError, KeyError, ...: it is damaged.
     """
+    # A pipe would be waited for.
+    if not path.is_file():
+        raise ValueError("it is no regular file")
     with zipfile.ZipFile(path) as packed:
         if sum(member.file_size for member in packed.infolist()) > LARGEST:
             raise ValueError(f"it is larger than {LARGEST // 2**20} MB")
     with np.load(path, allow_pickle=False) as file:
         if "junc" in file and "Lpos" in file:
             junctions, pairs = file["junc"], file["Lpos"]
-            if junctions.ndim != 2 or pairs.dtype.kind not in "iu" or (pairs.size and pairs.min() < 0):
+            numbers = pairs.dtype.kind in "iu" and (not pairs.size or (pairs.shape[1:] == (2,) and pairs.min() >= 0))
+            if junctions.ndim != 2 or not numbers:
                 raise ValueError("junc and Lpos are no junctions and pairs of them")
             points = junctions[pairs.reshape(-1, 2)]
         else:

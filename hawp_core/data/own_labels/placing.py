@@ -17,6 +17,7 @@ from hawp_core.runtime.text import shown
 
 # Pixels by which the sides of a smaller or larger copy may differ from the exact proportion: they are whole numbers.
 ROUNDING = 1.0
+MOST_NEAR = 2 * 10**7  # ends near one another that are joined, counted from both: 16 bytes each, and several times
 NO_LENGTH = 1e-3  # pixels: a shorter line has no direction
 # EXIF orientations that swap the sides -> whether x counts from the right and y from the bottom once they are swapped.
 _TURNING = {5: (False, False), 6: (True, False), 7: (True, True), 8: (False, True)}
@@ -88,7 +89,7 @@ def place(drawn: Drawn, photograph: Path, join: float, counts: Counts) -> Wirefr
     unturned one and is turned. Lines are cut where the photograph ends.
 
     Raises:
-        UserError: a photograph that cannot be read, or has another shape than its label says.
+        UserError: a photograph that cannot be read, or has another shape than its label says; ends that cannot be joined.
     """
     (width, height), orientation = read_size(photograph)
     lines = drawn.lines
@@ -111,7 +112,7 @@ def place(drawn: Drawn, photograph: Path, join: float, counts: Counts) -> Wirefr
     changed = (inside != lines[rows] + 0.5).any(axis=1)
     # What was not cut keeps its exact numbers.
     ends = np.where(changed[:, None], inside - 0.5, lines[rows])
-    wireframe = Wireframe.from_lines(joined(ends, join), width, height, drawn.scores[rows], merge=NO_LENGTH)
+    wireframe = Wireframe.from_lines(joined(ends, join, photograph), width, height, drawn.scores[rows], merge=NO_LENGTH)
     counts.images += 1
     counts.lines += len(wireframe.edges)
     counts.cut += int(changed.sum())
@@ -146,8 +147,12 @@ def _turned(lines: np.ndarray, orientation: int, width: int, height: int) -> np.
     return np.stack([x, y], axis=-1).reshape(-1, 4)
 
 
-def joined(lines: np.ndarray, radius: float) -> np.ndarray:
-    """Lines whose ends within `radius` pixels of one another, also by way of others between them, meet in their mean."""
+def joined(lines: np.ndarray, radius: float, photograph: Path) -> np.ndarray:
+    """Lines whose ends within `radius` pixels of one another, also by way of others between them, meet in their mean.
+
+    Raises:
+        UserError: so many ends are near one another that no memory holds the pairs.
+    """
     if not radius or not len(lines):
         return lines
     # Where it is used: who only plans needs no SciPy.
@@ -156,7 +161,13 @@ def joined(lines: np.ndarray, radius: float) -> np.ndarray:
     from scipy.spatial import cKDTree
 
     ends = lines.reshape(-1, 2)
-    near = cKDTree(ends).query_pairs(radius, output_type="ndarray")
+    tree = cKDTree(ends)
+    if tree.count_neighbors(tree, radius) > MOST_NEAR:
+        raise UserError(
+            f"{shown(photograph)} has {len(lines):,} lines, of which most ends lie within {radius:g} pixels of very many others: "
+            "give a smaller --join, or labels.join."
+        )
+    near = tree.query_pairs(radius, output_type="ndarray")
     links = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(ends), len(ends)))
     count, group = connected_components(links, directed=False)
     sums = np.zeros((count, 2))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hawp_core.data.own_labels.drawn import Drawn
+from hawp_core.data.own_labels.drawn import Drawn, rows
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.runtime.files import LARGEST_JSON, parse_json, read_limited
@@ -60,13 +60,12 @@ def _drawn(path: Path | str, number: int, entry: object) -> Drawn:
         if not isinstance(name, str):
             raise ValueError("filename is none")
         if "lines" in entry:
-            lines = np.asarray(entry["lines"], np.float64).reshape(-1, 4)
+            lines = rows(entry["lines"], 4, "lines")
         else:
-            junctions = np.asarray(entry["junctions"], np.float64).reshape(-1, 2)
-            edges = np.asarray(entry["edges_positive"], np.int64).reshape(-1, 2)
-            if (edges < 0).any():
-                raise ValueError("an edge names a negative junction")
-            lines = junctions[edges].reshape(-1, 4)
+            junctions, edges = rows(entry["junctions"], 2, "junctions"), rows(entry["edges_positive"], 2, "edges")
+            if (edges < 0).any() or (edges % 1).any():
+                raise ValueError("an edge names a junction by a negative number, or by a broken one")
+            lines = junctions[edges.astype(np.int64)].reshape(-1, 4)
         return Drawn((name,), (width, height), lines, entry.get("scores", np.ones(len(lines))))
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)

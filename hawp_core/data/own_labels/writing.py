@@ -37,8 +37,10 @@ def write_own_labels(
     Returns: the files.
 
     Raises:
-        UserError: one of the files is there already: it may have been corrected by hand.
+        UserError: one of the files is there already: it may have been corrected by hand; or `folder` is a file.
     """
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(f"{shown(folder)} is no folder: name one with --saveto, which is made where it is missing.")
     names = [name for name, _ in labelled]
     if layout in TOGETHER:
         paths = [folder / TOGETHER[layout]]
@@ -83,7 +85,7 @@ def chosen(labels: LabelFile, names: Sequence[str], min_score: float) -> list[tu
         if name not in labels:
             raise UserError(f"{shown(labels.path)} labels no {shown(name)}: give names as they are there.")
     found = []
-    for name in names or labels.names:
+    for name in dict.fromkeys(names) or labels.names:
         w = labels[name]
         kept = w.scores >= min_score
         found.append(

@@ -20,6 +20,7 @@ from hawp_core.data.label_tables import UNREADABLE, image_sum, plain
 from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import resolve
 from hawp_core.data.samples import Sample
+from hawp_core.data.string_heaps import check_strings
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import replacing
 
@@ -131,6 +132,7 @@ class _PhotographCache:
     def _fits(self, key: str) -> bool:
         try:
             with h5py.File(self._path, "r") as file:
+                check_strings(file)
                 self._sums = _sums(file)
                 return bool(file.attrs["key"] == key)
         except UNREADABLE:
@@ -197,6 +199,7 @@ def cache_faults(path: Path) -> list[str] | None:
     """What is wrong with a cache of photographs: a sentence, or none; None for one of before there were sums."""
     try:
         with h5py.File(path, "r") as file:
+            check_strings(file)
             if set(file) == {"images"}:
                 return None
             sums = _sums(file)
