@@ -91,8 +91,9 @@ def load_checkpoint(
     found = content.get("format")
     if found != CHECKPOINT_FORMAT:
         remedy = "run hawp import-checkpoint on it first" if "backbone.conv1.weight" in content else "make it again"
+        said = " ".join(repr(found).split())[:80]  # a tensor has lines
         raise UserError(
-            f"{path} has the checkpoint format {found!r}, and this version reads {CHECKPOINT_FORMAT!r}: {remedy}."
+            f"{path} has the checkpoint format {said}, and this version reads {CHECKPOINT_FORMAT!r}: {remedy}."
         )
     built, epoch, recipe, state = (content.get(name) for name in ("architecture", "epoch", "recipe", "state"))
     if not isinstance(built, dict) or not isinstance(state, dict):

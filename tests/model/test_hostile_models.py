@@ -56,6 +56,13 @@ def test_a_model_that_does_not_say_what_it_is_is_refused(content, tmp_path, chan
         load_checkpoint(tmp_path / "m.pth", "cpu")
 
 
+def test_a_format_that_is_a_tensor_is_one_sentence(content, tmp_path):
+    torch.save(content | {"format": torch.full((9, 9), float("nan"))}, tmp_path / "m.pth")
+    with pytest.raises(UserError, match="has the checkpoint format tensor") as said:
+        load_checkpoint(tmp_path / "m.pth", "cpu")
+    assert "\n" not in str(said.value)
+
+
 @pytest.mark.parametrize("kind", ["sparse", "meta", "complex", "a list"])
 def test_weights_that_are_no_plain_tensors_are_named(content, tmp_path, kind):
     name = "backbone.conv1.weight"
