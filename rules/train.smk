@@ -27,7 +27,8 @@ rule train:
     params:
         options=training_options,
         compute=f"--gpus {SETTINGS.train.gpus} --nodes {SETTINGS.train.nodes} --device {COMPUTE.device} --precision {COMPUTE.precision} "
-        f"--num-workers {COMPUTE.workers} --save-minutes {COMPUTE.save_minutes}" + " --compile" * COMPUTE.compile,
+        f"--num-workers {COMPUTE.workers} --save-minutes {COMPUTE.save_minutes} --trackers {' '.join(COMPUTE.trackers)}"
+        + " --compile" * COMPUTE.compile,
     message:
         "Training {wildcards.name} ({wildcards.key})"
     shell:

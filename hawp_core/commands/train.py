@@ -4,6 +4,7 @@ import argparse
 import contextlib
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import yaml
 
@@ -21,7 +22,7 @@ from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import link, write_text
 from hawp_core.runtime.half_precision import asked_precision, precision_name
-from hawp_core.runtime.setting_types import Section, Settings
+from hawp_core.runtime.setting_types import Section, Settings, TrackerName
 from hawp_core.training import launch
 from hawp_core.workflow.paths import AT_WORK, trained_model
 from hawp_core.workflow.places import TrainPlaces
@@ -103,6 +104,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="fuse the network's operations with torch.compile, on one GPU: minutes to start [from the config: no]",
     )
     work.add_argument(
+        "--trackers",
+        nargs="*",
+        choices=get_args(TrackerName),
+        metavar="WHICH",
+        help="what draws the curves: tensorboard, mlflow, both, or, after no word, none [from the config: tensorboard]",
+    )
+    work.add_argument(
         "--save-minutes",
         type=common.positive(float),
         metavar="M",
@@ -117,9 +125,9 @@ def _model(word: str) -> Path:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    # The others of its libraries are imported before the first step; TensorBoard's would be after it.
-    require("tensorboard")
     settings, planned = common.load_settings(args.modelcfg)
+    # The others of its libraries are imported before the first step; these would be after it.
+    require(*_trackers(args, settings))
     data = _data(args, settings)
     section: Section = "synthetic" if isinstance(data, ShapeData) else "real"
     if section == "synthetic" and args.pretrained is None and settings.train.synthetic.start == "shipped":
@@ -143,6 +151,10 @@ def run(args: argparse.Namespace) -> None:
         launch.run_in_processes(args, gpus, nodes, model.parent)
     else:
         _train(args, settings, section, data, recipe)
+
+
+def _trackers(args: argparse.Namespace, settings: Settings) -> tuple[TrackerName, ...]:
+    return settings.compute.trackers if args.trackers is None else tuple(dict.fromkeys(args.trackers))
 
 
 def _data(args: argparse.Namespace, settings: Settings) -> ShapeData | PhotographData:
@@ -208,8 +220,9 @@ def _train(
     from hawp_core.runtime.progress import log
     from hawp_core.runtime.signals import stop_on_signal
     from hawp_core.training import distributed
-    from hawp_core.training.assembly import Work, make_trainer
+    from hawp_core.training.assembly import TRACKERS, Work, make_trainer
     from hawp_core.training.place import TrainingPlace
+    from hawp_core.training.trackers import Tracked
     from hawp_core.workflow.record import vouched_for, write_record
     from hawp_core.workflow.sharing import take_over
 
@@ -217,14 +230,16 @@ def _train(
     computing = choose_compute(args, compute)
     apply_compute(computing)
     device = computing.device
+    place = TrainingPlace(trained_model(recipe), recipe.key)
+    about = Tracked(place.folder, recipe.name, recipe.key, recipe.settings)
     work = Work(
         device,
         asked_precision(args, compute),
         workers=compute.workers if args.num_workers is None else args.num_workers,
         save_seconds=60 * (args.save_minutes or compute.save_minutes),
         compiled=args.compile or compute.compile,
+        trackers=[TRACKERS[name](about) for name in _trackers(args, settings)],
     )
-    place = TrainingPlace(trained_model(recipe), recipe.key)
     model, kept = place.model, place.kept_model
     with stop_on_signal() as stop, distributed.joined(device), contextlib.ExitStack() as held:
         launch.follow_starter(stop)

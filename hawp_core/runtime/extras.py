@@ -17,6 +17,7 @@ EXTRA_OF = {
     "skimage": "bundled",
     "starlette": "explore",
     "uvicorn": "explore",
+    "mlflow": "mlflow",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Section = Literal["synthetic", "real"]  # what a training learns from: shapes, or labelled photographs
+TrackerName = Literal["tensorboard", "mlflow"]  # each the name of its library
 Style = Literal["published", "photographic", "mixed"]
 
 
@@ -179,6 +180,7 @@ class ComputeSettings:
     shard_size: int
     shape_shard_size: int
     save_minutes: float
+    trackers: tuple[TrackerName, ...]
     mem_mb: int
     train_minutes: int
     export_minutes: int

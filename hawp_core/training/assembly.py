@@ -1,6 +1,6 @@
 """A trainer put together from settings: network, data, augmentation, schedule."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,13 +17,17 @@ from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.runtime.setting_types import Section, Settings
+from hawp_core.runtime.setting_types import Section, Settings, TrackerName
 from hawp_core.runtime.signals import StopRequest
 from hawp_core.training import distributed
+from hawp_core.training.mlflow_runs import MlflowRun
 from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
+from hawp_core.training.tensorboard_events import TensorBoardEvents
+from hawp_core.training.trackers import Tracked, Tracker
 from hawp_core.training.trainer import Trainer
 
+TRACKERS: dict[TrackerName, Callable[[Tracked], Tracker]] = {"tensorboard": TensorBoardEvents, "mlflow": MlflowRun}
 AUGMENTATIONS = {"none": None, "mild": REAL, "strong": SYNTHETIC}
 
 
@@ -36,6 +40,7 @@ class Work:
         workers: processes that load and augment, for each device.
         save_seconds: between resumable states.
         compiled: fuse the network's operations; on one device only.
+        trackers: that draw its metrics.
     """
 
     device: torch.device
@@ -43,6 +48,7 @@ class Work:
     workers: int
     save_seconds: float
     compiled: bool
+    trackers: Sequence[Tracker]
 
 
 def make_trainer(
@@ -97,6 +103,7 @@ def make_trainer(
         save_seconds=work.save_seconds,
         stop=stop,
         compiled=work.compiled and distributed.world() == 1,
+        trackers=work.trackers,
     )
 
 

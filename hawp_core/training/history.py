@@ -1,26 +1,44 @@
-"""The metrics of a training, line by line as it goes: a file of JSON lines, and TensorBoard's curves."""
+"""The metrics of a training, line by line as it goes: a file of JSON lines, and the trackers that draw them."""
 
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import write_text
 from hawp_core.training.metrics import MetricsRow, ValidationRow, from_line, read_metrics, to_line
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from hawp_core.training.trackers import Tracker
 
 
 class History:
-    """Rows of metrics in a file.
+    """Rows of metrics in a file, and in trackers within `with`.
 
     Attributes:
-        file: the rows; TensorBoard's events lie beside it, in tensorboard/.
+        file: the rows.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, trackers: Sequence[Tracker] = ()) -> None:
         self.file = file
-        self._writer: SummaryWriter | None = None
+        self._trackers = trackers
+
+    def __enter__(self) -> "History":
+        """Begin the trackers behind the rows that are there."""
+        rows = read_metrics(self.file)
+        for tracker in self._trackers:
+            tracker.begin(rows)
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Close the trackers, each of them whatever becomes of the others.
+
+        Raises:
+            UserError: as `add`; not after another error, which says more.
+        """
+        with contextlib.suppress(UserError) if error else contextlib.nullcontext(), contextlib.ExitStack() as closing:
+            for tracker in self._trackers:
+                closing.callback(self._write, functools.partial(tracker.close, error))
 
     def add(self, row: MetricsRow) -> None:
         """Add a row.
@@ -28,25 +46,23 @@ class History:
         Raises:
             UserError: the disk is full, or the folder cannot be written.
         """
-        try:
+
+        def write() -> None:
             with open(self.file, "a", encoding="utf-8") as stream:
                 stream.write(to_line(row))
-            self._draw(row)
+            for tracker in self._trackers:
+                tracker.add(row)
+
+        self._write(write)
+
+    def _write(self, action: Callable[[], None]) -> None:
+        try:
+            action()
         except OSError as error:
             raise UserError(
                 f"{self.file} could not be written ({error.strerror}): free space or permission in {self.file.parent}, then "
                 "run the same command again; it carries on after the last state that was saved."
             ) from error
-
-    def _draw(self, row: MetricsRow) -> None:
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            # What a killed attempt wrote from here on is left out of the curves.
-            self._writer = SummaryWriter(str(self.file.parent / "tensorboard"), purge_step=row.step or None)
-        group = "validation" if isinstance(row, ValidationRow) else "training"
-        for name, value in row.numbers.items():
-            self._writer.add_scalar(f"{group}/{name}", value, row.step)
 
     def has(self, step: int) -> bool:
         """Whether there is a row of this step."""

@@ -6,9 +6,10 @@ same bits. Several processes (`distributed`) take their shares of the same batch
 rounding; a state of any number of processes carries on with any other.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
@@ -38,6 +39,7 @@ from hawp_core.training.moving_average import MovingAverage, blended
 from hawp_core.training.place import TrainingPlace
 from hawp_core.training.schedule import Schedule
 from hawp_core.training.step import TrainingStep, compile_parts, distribute
+from hawp_core.training.trackers import Tracker
 
 LOG_STEPS = 20  # steps between two lines of metrics
 # Images learned from between two validations, for each image that a validation looks at: on few photographs an epoch
@@ -59,12 +61,13 @@ class Trainer:
     """Trains `network` on `data`, keeping its state in `place` until the model is written.
 
     Args:
-        place: where metrics, TensorBoard events, the resumable state and the model lie.
+        place: where metrics, the resumable state and the model lie.
         recipe: record kept inside the model's file.
         precision: of the forward and backward passes (weights stay float32); None carries on in that of the saved state,
             or begins in what suits the device.
         save_seconds: time between two resumable states.
         compiled: fuse the network's operations with torch.compile; where that fails they run as they are.
+        trackers: what draws the metrics, beside the file.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Trainer:
         save_seconds: float,
         stop: StopRequest,
         compiled: bool = False,
+        trackers: Sequence[Tracker] = (),
     ) -> None:
         # Channels last halves the time of a step on a CPU, and is what tensor cores want.
         self.network = network.to(memory_format=torch.channels_last)
@@ -105,7 +109,7 @@ class Trainer:
         self.average = MovingAverage(network, schedule.average) if schedule.average else None
         self.start = {name: value.clone() for name, value in network.state_dict().items()} if schedule.blend else None
         self.at = Progress()
-        self.history = History(place.metrics_file)
+        self.history = History(place.metrics_file, trackers)
 
     def run(self) -> dict[str, float]:
         """Train to the end and write the model to `place.kept_model`; the resumable state stays for the caller to remove.
@@ -121,6 +125,16 @@ class Trainer:
         if not self._given_precision:
             self.precision = began_in or self._usual_precision()
         log.info("computing in %s", precision_name(self.precision))
+        # One process writes, and so draws.
+        with self.history if distributed.is_main() else contextlib.nullcontext():
+            last = self._learn()
+        distributed.on_main(
+            lambda: save_checkpoint(self.place.kept_model, self.result, epoch=self.schedule.epochs, recipe=self.recipe)
+        )
+        return last.to_dict()
+
+    def _learn(self) -> ValidationRow:
+        """Train to the end; the last validation."""
         began = time.monotonic() - self.at.seconds
         if self.at.step == 0 and not distributed.on_main(lambda: self.history.has(0)):
             self._validate()
@@ -158,10 +172,7 @@ class Trainer:
                 self.at.batch = 0
                 if self.at.epoch % self._epochs_between_validations == 0 or self.at.epoch == self.schedule.epochs:
                     last = self._validate()
-        distributed.on_main(
-            lambda: save_checkpoint(self.place.kept_model, self.result, epoch=self.schedule.epochs, recipe=self.recipe)
-        )
-        return last.to_dict()
+        return last
 
     @property
     def steps(self) -> int:

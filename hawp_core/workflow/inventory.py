@@ -20,7 +20,7 @@ _LEASE = r"lease\.(?:json|lock)"
 # Every name that the steps of a run write, below the folder of its round: nothing else is ever deleted.
 _WRITTEN = {
     str(MODELS): re.compile(
-        rf"(?P<key>{KEY})(?:/(?:\.?model-\d{{5,}}\.pth|model\.yaml|metrics\.jsonl|lineage\.json|resume\.pth|{_LEASE}"
+        rf"(?P<key>{KEY})(?:/(?:\.?model-\d{{5,}}\.pth|model\.yaml|metrics\.jsonl|lineage\.json|resume\.pth|mlflow\.json|{_LEASE}"
         rf"|tensorboard|tensorboard/events\.out\.tfevents\.[^/]+|\.[^/]+\.part))?"
         rf"|{KEY}/evaluation-(?P<evaluation>{KEY})\.(?:lineage\.)?json"
     ),

@@ -37,7 +37,7 @@ class Check:
 
 def check_machine(settings: Settings, *, with_gpu: bool) -> Iterator[Check]:
     """Everything that a run on this machine needs, one after the other; no GPU where a cluster's nodes have them."""
-    yield check_libraries()
+    yield check_libraries(settings)
     yield check_folder()
     yield check_space()
     yield check_photographs(settings)
@@ -45,9 +45,10 @@ def check_machine(settings: Settings, *, with_gpu: bool) -> Iterator[Check]:
         yield check_gpu(settings)
 
 
-def check_libraries() -> Check:
+def check_libraries(settings: Settings) -> Check:
     """Those that the steps of a run import."""
-    wanted = [module for module, extra in EXTRA_OF.items() if extra in ("train", "report")]
+    trackers = settings.compute.trackers
+    wanted = [module for module, extra in EXTRA_OF.items() if extra in ("train", "report") or module in trackers]
     missing = [module for module in wanted if importlib.util.find_spec(module) is None]
     return Check(
         "libraries", f"{len(wanted) - len(missing)} of {len(wanted)}", how_to_get(missing[0]) if missing else None

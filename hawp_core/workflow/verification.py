@@ -31,8 +31,8 @@ _RECIPE = re.compile(rf"[a-z]+-{KEY}\.json")
 _CACHES = (FINGERPRINT_CACHE, OWN_FINGERPRINT_CACHE)
 _OWN_LIST = re.compile(rf"labels-({KEY})\.json")
 _LIST = re.compile(rf"photographs-{KEY}\.jsonl")
-# States that a step removes or goes over when it is done, and curves that repeat the metrics.
-_UNFINISHED = re.compile(r"(?:.*/)?(?:lease\.(?:json|lock)|resume\.pth|\..*|.*\.work/.*|tensorboard/.*)")
+# States that a step removes or goes over when it is done, and curves that repeat the metrics, or lie elsewhere.
+_UNFINISHED = re.compile(r"(?:.*/)?(?:lease\.(?:json|lock)|resume\.pth|\..*|.*\.work/.*|tensorboard/.*|mlflow\.json)")
 
 
 @dataclass

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from typing import get_args
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from packaging.utils import canonicalize_name
 from places import ROOT, TINY
 
 from hawp_core.runtime.extras import EXTRA_OF
+from hawp_core.runtime.setting_types import TrackerName
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Used through their programs and profiles, not imported by the package.
@@ -59,6 +61,8 @@ def used() -> set[str]:
     """Modules from elsewhere that the package uses."""
     files = [path for path in (ROOT / "hawp_core").rglob("*.py") if path.name != "extras.py"]
     found = {module for path in files for module in imported(ast.parse(path.read_text()))}
+    # Trackers are required by their names.
+    found |= set(get_args(TrackerName))
     return found - set(sys.stdlib_module_names) - {"hawp_core"}
 
 
@@ -146,10 +150,13 @@ ABSENT = {
     "h5py": ("train", ["synthesize", "--config", TINY]),
     "scipy": ("train", ["evaluate", "--config", TINY, "--ckpt", "model.pth"]),
     "tensorboard": ("train", ["train", "--datacfg", "shapes.yaml", "--modelcfg", TINY, "--name", "a"]),
+    "mlflow": ("mlflow", [
+        "train", "--datacfg", "shapes.yaml", "--modelcfg", TINY, "--name", "a", "--trackers", "mlflow"
+    ]),
     "matplotlib": ("report", ["report", "--config", TINY]),
     "starlette": ("explore", ["explore", "--no-browser"]),
     "skimage": ("bundled", ["plan", "--config", TINY]),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("module", ABSENT)

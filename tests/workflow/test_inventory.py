@@ -26,6 +26,7 @@ def run(shapes, photographs, hawp):
         "model.yaml",
         "metrics.jsonl",
         "lease.lock",
+        "mlflow.json",
         "tensorboard/events.out.tfevents.1.host",
     ):
         (old / name).write_text("old")

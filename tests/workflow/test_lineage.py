@@ -30,7 +30,7 @@ OTHER = {
 TEXT = {
     "name": "other", "photographs.folder": "elsewhere", "photographs.sums": "elsewhere", "labels.files": "corrected", "labels.images": "elsewhere", "train.synthetic.augment": "none", "train.real.augment": "none",
     "shapes.style": "photographic", "train.synthetic.decay": "cosine", "train.real.decay": "cosine", "train.real.start": "previous", "train.synthetic.start": "shipped", "export.labels": "votes", "export.border": "black", "export.zoom": "out",
-    "evaluate.truth": str(TINY), "evaluate.truth_images": "elsewhere", "compute.device": "cuda", "compute.precision": "bfloat16",
+    "evaluate.truth": str(TINY), "evaluate.truth_images": "elsewhere", "compute.device": "cuda", "compute.precision": "bfloat16", "compute.trackers": ("mlflow",),
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def with_another_value(section, name: str, path: list[str]):
     value = getattr(section, first)
     if rest:
         return replace(section, **{first: with_another_value(value, name, rest)})
-    return replace(section, **{first: TEXT[name] if isinstance(value, str) else OTHER[type(value)](value)})
+    return replace(section, **{first: TEXT[name] if name in TEXT else OTHER[type(value)](value)})
 
 
 def test_photographs_change_what_looks_at_them(tiny):
