@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import clock
@@ -22,6 +23,7 @@ from tabulate import tabulate
 from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
+from hawp_core.runtime.free_cores import granted_cores
 from hawp_core.runtime.half_precision import asked_precision, precision_name, usual_precision
 from hawp_core.workflow import settings
 
@@ -33,7 +35,7 @@ MEMORY_PHOTOGRAPHS = 16
 MEMORY_SIZE = {"cpu": 256, "cuda": 512}
 FIELD_LINES = (100, 1000)
 ROUNDS_OF_DRAWING = 12
-COMPACT_STEPS = [(64, 0), (64, 128), (128, 0), (128, 128)]  # width, candidates (0: all)
+COMPACT_STEPS = [(64, 0), (64, 256), (128, 256)]  # width, candidates (0: all)
 
 
 class Bench:
@@ -77,17 +79,36 @@ class Bench:
         self.rate("training step, batch 6", 6, self.seconds("train"), "compiled" * self.args.compile)
 
     def compact(self) -> None:
-        """A training step of the compact network on one thread, and the share of the matrix limit that it reaches."""
-        for width, candidates in COMPACT_STEPS[: 2 if self.args.tiny else None]:
-            turns = [lambda given=[width, candidates]: self.sides[0].ask("compact", given)["seconds"]]
-            seconds = clock.in_turns(turns, self.args.rounds)[0] / inputs.COMPACT_BATCH
-            found = self.sides[0].ask("limit", ["compact", width, candidates])
-            operations = found["operations"] / inputs.COMPACT_BATCH
-            share = operations / seconds / found["limit"]
-            note = f"{operations / 1e9:.2f} GFLOP; {share:.0%} of the matrix limit {found['limit'] / 1e9:,.0f} GFLOP/s"
-            title = f"training step, compact, width {width}, candidates {candidates or 'all'}"
-            unit = "ms an image" if self.on_gpu else "CPU ms an image"
-            self.rows.append([title, unit, f"{1000 * seconds:.1f}", "", "", note])
+        """A training step of the compact network on one thread, the share of the matrix limit that it reaches, and what a
+        second thread brings; in float32, and in the precision of the other parts."""
+        kinds = [self.options["precision"]] if self.args.tiny else ["float32", self.options["precision"]]
+        for kind in dict.fromkeys(kinds):
+            options = self.options | {"side": "ours", "precision": kind}
+            # Threads wait as `hawp` lets them.
+            side = clock.Apart(Path(__file__), options, {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")})
+            for width, candidates in COMPACT_STEPS[: 2 if self.args.tiny else None]:
+                self._compact(side, kind, width, candidates)
+            side.close()
+
+    def _compact(self, side: clock.Apart, kind: str, width: int, candidates: int) -> None:
+        def seconds(threads: int, which: str) -> float:
+            return side.ask("compact", [width, candidates, threads])[which]
+
+        # Limit and step in turns: what else the machine does changes both.
+        turns = [lambda: seconds(1, "cpu"), lambda: 1 / side.ask("limit", ["compact"])["limit"]]
+        step, unit_time = clock.in_turns(turns, self.args.rounds)
+        step, operations = step / inputs.COMPACT_BATCH, side.ask("operations", [width, candidates])["operations"]
+        operations /= inputs.COMPACT_BATCH
+        share, limit = operations * unit_time / step, 1e-9 / unit_time
+        note = f"{operations / 1e9:.2f} GFLOP; {share:.0%} of the matrix limit {limit:,.0f} GFLOP/s"
+        title = f"training step, compact, width {width}, candidates {candidates or 'all'}, {kind}"
+        self.rows.append(
+            [title, "ms an image" if self.on_gpu else "CPU ms an image", f"{1000 * step:.1f}", "", "", note]
+        )
+        if not self.on_gpu and not self.args.tiny and candidates and len(granted_cores()) > 1:
+            one, two = clock.in_turns([lambda n=n: seconds(n, "seconds") for n in (1, 2)], self.args.rounds)
+            note = f"{1000 * two / inputs.COMPACT_BATCH:.1f} ms an image by the clock instead of {1000 * one / inputs.COMPACT_BATCH:.1f}"
+            self.rows.append(["the same, two threads beside one", "times", f"{one / two:.2f}", "", "", note])
 
     def field(self) -> None:
         """The attraction field of a batch, against the reference's encoder alone."""
@@ -186,21 +207,27 @@ def answer(options: dict) -> None:
             return {"peak": clock.peak_bytes(device)}
         if name == "limit":
             if given[0] == "compact":
-                limit = clock.matrix_limit(device, side.precision, clock.cpu_once)
-                return {"limit": limit, "operations": clock.operations(side.compact(*given[1:]))}
+                torch.set_num_threads(1)
+                return {"limit": clock.matrix_limit(device, side.precision, clock.cpu_once)}
             limit = clock.matrix_limit(device, side.precision)
             return {"limit": limit, "operations": clock.operations(side.passes(*given))}
+        if name == "operations":
+            return {"operations": clock.operations(side.compact(*given))}
         if name == "compiled":
             return {"compiled": side.compiled}
         if name == "lines":
             return {"lines": side.label(*given)()[0].tolist()}
         if name == "each":
             return {"lines": [lines.tolist() for lines in side.label(*given)()]}
-        torch.set_num_threads(1 if name in ("draw", "load", "compact") else options["threads"])
+        alone = {"draw": 1, "load": 1, "compact": (given or [1])[-1]}
+        torch.set_num_threads(alone.get(name, options["threads"]))
+        given = given[:-1] if name == "compact" else given
         key = json.dumps([name, given])
         if key not in works:
             works[key] = getattr(side, name)(*given)
-        return {"seconds": (clock.cpu_once if name == "compact" else clock.once)(works[key], device)}
+        began = time.process_time()
+        seconds = clock.once(works[key], device)
+        return {"seconds": seconds, "cpu": seconds if device.type == "cuda" else time.process_time() - began}
 
     clock.answer(reply)
 

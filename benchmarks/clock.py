@@ -80,12 +80,13 @@ class Apart:
 
     Args:
         script: is called with `--one` and the options, and calls `answer`.
+        environment: variables of that process alone.
     """
 
-    def __init__(self, script: Path, options: dict) -> None:
+    def __init__(self, script: Path, options: dict, environment: dict[str, str] | None = None) -> None:
         words = [sys.executable, str(script), "--one", json.dumps(options)]
         self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | (environment or {})
         )
 
     def ask(self, name: str, value: object = None) -> dict:

@@ -33,7 +33,7 @@ ENCODINGS = 10
 TINY = {"image_size": 64, "width": 16, "depth": 2, "stacks": 1, "junction_features": 8, "verification_width": 16}
 # What a laptop trains: one stack, at half the published size.
 COMPACT = {"image_size": 256, "width": 64, "depth": 4, "stacks": 1, "junction_features": 64, "verification_width": 256}
-COMPACT_BATCH = 8
+COMPACT_BATCH = 4
 TINY_CANVAS = (240, 320)
 
 

@@ -95,7 +95,7 @@ class Ours:
         )  # fmt: skip
 
     def compact(self, width: int, candidates: int) -> Callable[[], object]:
-        """One training step of a compact network of 256 px on eight shapes."""
+        """One training step of a compact network of 256 px on four shapes."""
         tiny = self.options["tiny"]
         sizes = inputs.TINY if tiny else inputs.COMPACT | {"width": width}
         torch.manual_seed(0)

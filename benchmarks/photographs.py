@@ -1,9 +1,10 @@
 """How long photographs of a camera take to read, and how much memory, whole and reduced while they are decoded.
 
-    python benchmarks/photographs.py [--size 512] [--rounds 5]
+    python benchmarks/photographs.py [--size 512] [--rounds 5] [--labels]
 
 The photographs are scikit-image's, enlarged to 12 megapixels with the grain of a sensor, as JPEG of quality 90. Each way runs in a
-process of its own; seconds are CPU time, medians over the photographs and rounds.
+process of its own; seconds are CPU time, medians over the photographs and rounds. `--labels` compares what the shipped network finds on
+both (by heatmap, a few views).
 """
 
 import argparse
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 
 CAMERA = (4000, 3000)  # pixels
 QUALITY, GRAIN = 90, 4.0
+NEAR = (0.01, 0.1, 1.0)  # pixels of the network's input
 
 
 def make(folder: Path, count: int = 3) -> None:
@@ -56,6 +59,39 @@ def measure(folder: Path, size: int, rounds: int, whole: bool) -> dict:
     return {"seconds": statistics.median(seconds), "peak": peak_bytes() - idle}
 
 
+def labels(folder: Path, size: int, views: int) -> list[list]:
+    """A row for each photograph: how far the lines of the reduced one lie from those of the whole one."""
+    import torch
+
+    from hawp_core.labelling.homographic_adaptation import view_homographies
+    from hawp_core.labelling.labeller import Labeller
+    from hawp_core.model.checkpoint import load_checkpoint
+    from hawp_core.model.folding import fold_batch_norm
+    from hawp_core.model.shipped import SHIPPED
+    from hawp_core.workflow.settings import complete
+
+    torch.set_num_threads(1)
+    adaptation = complete({"export": {"labels": "heatmap", "views": views, "min_score": 0.5}}).export
+    network = fold_batch_norm(load_checkpoint(SHIPPED)[0])
+    network.architecture = replace(network.architecture, image_size=size)
+    labeller = Labeller(network, adaptation, batch=2)
+    rows = []
+    for path in sorted(folder.iterdir()):
+        images = np.stack([read_gray(path, size=size, reduced=reduced)[0] for reduced in (False, True)])
+        homographies = np.stack([view_homographies(path.name, size, adaptation, 0)] * 2)
+        whole, reduced = (found.lines for found in labeller(images, homographies, [(size, size)] * 2))
+        # The farther end of the nearest line, either way round.
+        apart = np.minimum(
+            *(
+                np.linalg.norm((whole[:, None] - other).reshape(len(whole), -1, 2, 2), axis=3).max(2)
+                for other in (reduced, reduced[:, [2, 3, 0, 1]])
+            )
+        ).min(1)
+        shares = [f"{(apart < near).mean():.0%}" for near in NEAR]
+        rows.append([path.name, f"{len(whole)} and {len(reduced)}", *shares, f"{np.median(apart):.3f}"])
+    return rows
+
+
 def main() -> None:
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -65,6 +101,10 @@ def main() -> None:
     options.add_argument(
         "--rounds", type=common.positive(int), default=5, metavar="N", help="of each way [%(default)s]"
     )
+    options.add_argument("--labels", action="store_true", help="compare labels, and measure no time")
+    options.add_argument(
+        "--views", type=common.positive(int), default=4, metavar="N", help="of each label [%(default)s]"
+    )
     options.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     args = options.parse_args()
     if args.one:
@@ -73,6 +113,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         make(folder)
+        if args.labels:
+            heads = ["photograph", "lines", *(f"within {near} px" for near in NEAR), "median, px"]
+            print(tabulate(labels(folder, args.size, args.views), heads, tablefmt="github", disable_numparse=True))
+            return
         rows = []
         for way in ("whole", "reduced"):
             words = [

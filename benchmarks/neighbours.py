@@ -1,0 +1,107 @@
+"""How much of its speed a training keeps beside other busy programs.
+
+    python benchmarks/neighbours.py [--threads N] [--most N] [--rounds N]
+
+Steps of the compact network (256 px, width 64) by the clock, in turns: alone, and beside one and more processes that compute
+without end. A training that has all cores keeps its threads when others come; one that starts beside them takes the cores that
+are free, as `hawp` does: a line each.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tabulate import tabulate
+
+from hawp_core.commands import common
+from hawp_core.runtime.devices import sleep_while_waiting
+from hawp_core.runtime.free_cores import free_cores, granted_cores
+
+CANDIDATES = 256
+SETTLE_SECONDS = 1.0  # until the scheduler has found places for a new neighbour
+
+
+@contextmanager
+def busy(count: int):
+    """So many processes that compute, each with the priority of this one."""
+    with ExitStack() as ended:
+        for _ in range(count):
+            process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            ended.callback(process.wait)
+            ended.callback(process.kill)
+        time.sleep(SETTLE_SECONDS if count else 0)
+        yield
+
+
+def main() -> None:
+    """Print the table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = options.add_argument
+    cores = len(granted_cores())
+    add("--threads", type=common.positive(int), default=cores, metavar="N", help="of the training [%(default)s]")
+    add("--most", type=common.positive(int), default=2, metavar="N", help="busy neighbours, at most [%(default)s]")
+    add("--rounds", type=common.positive(int), default=3, metavar="N", help="turns of each [%(default)s]")
+    add("--steps", type=common.positive(int), default=3, metavar="N", help="of a turn [%(default)s]")
+    add("--precision", choices=("float32", "bfloat16"), default="float32", help="[%(default)s]")
+    add("--tiny", action="store_true", help="the smallest network: a check that it runs")
+    add("--one", help=argparse.SUPPRESS)
+    args = options.parse_args()
+    # As `hawp` does before it loads PyTorch, here and in the process that trains.
+    sleep_while_waiting()
+    import clock
+
+    if args.one:
+        _train(json.loads(args.one))
+        return
+    load, found = os.getloadavg()[0], free_cores()
+    given = {
+        "device": "cpu", "precision": args.precision, "threads": args.threads, "size": 64, "tiny": args.tiny, "compile": False,
+        "ckpt": None, "side": "ours",
+    }  # fmt: skip
+    training = clock.Apart(Path(__file__), given)
+    beside = range(args.most + 1)
+
+    def seconds(neighbours: int, threads: int | None) -> float:
+        with busy(neighbours):
+            return training.ask("steps", [args.steps, threads or free_cores()])["seconds"]
+
+    kept = clock.in_turns([lambda n=n: seconds(n, args.threads) for n in beside], args.rounds)
+    chosen = clock.in_turns([lambda n=n: seconds(n, None) for n in beside], args.rounds)
+    training.close()
+    print(
+        f"{cores} cores, {found} of them free before, load {load:.1f}; {args.steps} steps of the compact network, "
+        f"{args.precision}, medians of {args.rounds} turns"
+    )
+    rows = [
+        [way, n, f"{times[n] / args.steps:.2f}", f"{kept[0] / times[n]:.0%}"]
+        for way, times in ((f"{args.threads} threads", kept), ("free cores", chosen))
+        for n in beside
+    ]
+    heads = ["threads", "busy neighbours", "seconds a step", f"speed, of {args.threads} threads alone"]
+    print(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
+
+
+def _train(given: dict) -> None:
+    """The process that trains: take steps with so many threads, as often as it is asked."""
+    import clock
+    import torch
+    from ours import Ours
+
+    step = Ours(given).compact(64, 0 if given["tiny"] else CANDIDATES)
+
+    def reply(name: str, asked: list[int]) -> dict:
+        assert name == "steps"
+        steps, threads = asked
+        torch.set_num_threads(threads)
+        return {"seconds": sum(clock.once(step, torch.device("cpu")) for _ in range(steps))}
+
+    clock.answer(reply)
+
+
+if __name__ == "__main__":
+    main()
