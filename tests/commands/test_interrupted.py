@@ -11,7 +11,8 @@ from hawp_core.commands import cli
 def as_a_program(monkeypatch):
     """`hawp settings`, with the signals of a program; those of the tests come back."""
     monkeypatch.setattr("sys.argv", ["hawp", "settings"])
-    before = signal.getsignal(signal.SIGINT)
+    # A run in the background is told to ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 

@@ -24,8 +24,8 @@ def parser():
 # Three tiles side by side, with seams about 240 and 464, or 120 and 232. Of the drawings tried, whose lines were all found
 # once, these are two whose corners the network itself places within a pixel (of others up to 1.6).
 THREE = {
-    256: (704, [(240, 70, 200, 60), (240, 180, 190, 70), (470, 128, 200, 120)], 2),
-    128: (352, [(120, 64, 90, 60), (235, 64, 80, 70)], 2),
+    256: (704, [(240, 70, 200, 60), (240, 180, 190, 70), (470, 128, 200, 120)], 9),
+    128: (352, [(120, 64, 90, 60), (235, 64, 80, 70)], 5),
 }
 
 

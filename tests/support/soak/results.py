@@ -37,7 +37,7 @@ def _content(path: Path) -> bytes | None:
         rows = [file[name] for name in file.names]
         arrays = [a for row in rows for a in (row.junctions, row.edges, row.scores)]
         images = file.images().tobytes() if file.has_images else b""
-        return repr(file.names).encode() + b"".join(a.tobytes() for a in arrays) + images
+        return repr(list(file.names)).encode() + b"".join(a.tobytes() for a in arrays) + images
     if path.name == "metrics.jsonl":
         # The means of losses are over the steps since a line or a resumption: validations are what is the same.
         return repr([row for row in read_metrics(path) if isinstance(row, ValidationRow)]).encode()
