@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
+import gc
 import importlib
 import pkgutil
 import random
@@ -47,7 +48,7 @@ def main() -> int:
         "--folder", type=Path, default=Path(".soak"), metavar="DIR", help="journal and working places [.soak]"
     )
     options.add_argument(
-        "--whole", type=float, default=0.1, metavar="SHARE", help="of trials that are runs of the workflow [0.1]"
+        "--whole", type=float, default=0.03, metavar="SHARE", help="of trials that are runs of the workflow [0.03]"
     )
     options.add_argument("--table", action="store_true", help="only print what the journal holds")
     args = options.parse_args()
@@ -107,6 +108,9 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
     for name in ("torch.utils.tensorboard", "scipy.spatial", "kornia", "matplotlib.pyplot", "cv2", "h5py", "tabulate"):
         importlib.import_module(name)
+    # What is here now is no garbage: a collection in a fork would touch, and so copy, all of it.
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":

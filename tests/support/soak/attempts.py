@@ -23,7 +23,8 @@ from hawp_core.commands import cli
 # How a command ends.
 WENT_ON, KILLED, STOPPED, SENTENCE = "went on", "killed", "stopped, saved", "one sentence"
 TRACEBACK, HUNG = "a traceback", "no end"
-SLOW = Path(__file__).with_name("slow")
+# Folders whose sitecustomize goes with a variable of a command's environment.
+ASIDE = {"HAWP_SOAK_SLOW": Path(__file__).with_name("slow"), "DONT_FAKE_MONOTONIC": Path(__file__).with_name("clock")}
 STOPS = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -99,9 +100,10 @@ class Attempt:
         if self.command.whole:
             return not self.wait(seconds)
         end = time.monotonic() + 30
-        while not self.wait(0.005) and time.monotonic() < end:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                times = psutil.Process(self.pid).cpu_times()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            while not self.wait(0.005) and time.monotonic() < end:
+                times = process.cpu_times()
                 if times.user + times.system >= seconds:
                     break
         return self._code is None
@@ -162,9 +164,12 @@ class Attempt:
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Of a command that begins anew: this very code, whatever is installed."""
-    paths = [str(ROOT), *([str(SLOW)] if "HAWP_SOAK_SLOW" in extra else [])]
+    aside = [str(folder) for variable, folder in ASIDE.items() if variable in extra]
+    paths = [str(ROOT), *aside]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(paths)} | extra
+    # Bytecode is kept: whatever says otherwise here would have each of them compile the whole package.
+    rest = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return rest | {"PATH": path, "PYTHONPATH": os.pathsep.join(paths)} | extra
 
 
 def _become(command: Command, place: Path, said: Path, extra: Mapping[str, str], anew: bool) -> NoReturn:

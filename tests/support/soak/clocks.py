@@ -26,6 +26,7 @@ class OtherClock(Disturbance):
         return f"{scene.choose.choice((-400 * DAY, -2 * DAY, -3600, -60, 3600, 2 * DAY)):+d}"
 
     def surroundings(self, scene: Scene) -> dict[str, str]:
+        # libfaketime refuses Python's sleep where it leaves the monotonic clock alone: clock/ mends that (`attempts.ASIDE`).
         # Files keep the machine's time, as those do that were written before the clock was set.
         times = scene.choose.choice(({"NO_FAKE_STAT": "1"}, {}))
         return {"LD_PRELOAD": LIBRARIES[0], "DONT_FAKE_MONOTONIC": "1", "FAKETIME": self._set(scene)} | times

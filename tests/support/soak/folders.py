@@ -79,7 +79,7 @@ class SlowFolder(Disturbance):
     early = True
 
     def surroundings(self, scene: Scene) -> dict[str, str]:
-        return {"HAWP_SOAK_SLOW": str(scene.choose.choice((0.01, 0.1, 0.3)))}
+        return {"HAWP_SOAK_SLOW": str(scene.choose.choice((0.01, 0.05, 0.2)))}
 
     def make(self, scene: Scene) -> bool:
         return True

@@ -80,12 +80,13 @@ class SoakJournal:
         """The table, what the trials were, and what was lost."""
         commands = Counter(trial["command"] for trial in self._trials)
         seconds = sum(trial["seconds"] for trial in self._trials)
+        processor = sum(trial.get("processor", 0) for trial in self._trials)
         commits = Counter(trial["commit"] for trial in self._trials)
         part = sum(trial["part_files"] for trial in self._trials)
         lines = [
             self.table(),
             "",
-            f"{len(self._trials)} trials in {seconds / 60:.0f} minutes: "
+            f"{len(self._trials)} trials in {seconds / 60:.0f} minutes, {processor / 60:.0f} of the processor: "
             + ", ".join(f"{count} x {name}" for name, count in commands.most_common()),
             "commits: " + ", ".join(f"{name} ({count})" for name, count in commits.items()),
             f"unfinished files (.part) that kills left: {part}",

@@ -95,7 +95,7 @@ class Halted(Disturbance):
         pids = self._whom(scene)
         if not scene.working.send(signal.SIGSTOP, pids):
             return False
-        time.sleep(scene.choose.uniform(0.2, 2))
+        time.sleep(scene.choose.uniform(0.1, 1))
         scene.working.send(signal.SIGCONT, pids)
         return True
 
@@ -154,7 +154,7 @@ class FirstHalted(TwoAtOnce):
         if not scene.working.send(signal.SIGSTOP, family):
             return False
         scene.another()
-        time.sleep(scene.choose.uniform(0.5, 2))
+        time.sleep(scene.choose.uniform(0.2, 1))
         scene.working.send(signal.SIGCONT, family)
         return True
 

@@ -1,6 +1,7 @@
 """One trial: a command is disturbed a few times, let through, and what it leaves compared with what nothing disturbed."""
 
 import contextlib
+import resource
 import shlex
 import time
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ class Trial:
     Attributes:
         end: "same bits", or what was lost.
         part_files: that killed attempts left behind.
+        seconds: by the clock.
+        processor: seconds of the processor, those of the commands and of the comparisons.
     """
 
     number: int
@@ -50,6 +53,7 @@ class Trial:
     end: str = SAME
     part_files: int = 0
     seconds: float = 0.0
+    processor: float = 0.0
 
     def to_dict(self) -> dict[str, object]:
         """As a line of JSON."""
@@ -63,7 +67,7 @@ def carry_out(ground: Ground, number: int, seed: int, counts: Mapping[str, int],
         counts: how often each kind was made so far: the rarer ones come first.
         whole: share of trials that are runs of the workflow.
     """
-    began = time.monotonic()
+    began, busy = time.monotonic(), _worked()
     choose = Random(f"{seed}/{number}")
     entire = choose.random() < whole
     at = choose.randrange(len(ground.steps))
@@ -74,7 +78,9 @@ def carry_out(ground: Ground, number: int, seed: int, counts: Mapping[str, int],
     scene = Scene(ground, command, step.before, choose)
     try:
         for kind in _kinds(scene, counts, min(most, choose.randint(3, 10) if entire else choose.randint(1, 5))):
-            disturb(scene, kind(), trial)
+            # A command that got through has little left to be disturbed in: another trial begins, half of the time.
+            if disturb(scene, kind(), trial) == WENT_ON and choose.random() < 0.5:
+                break
         let_through(scene)
         against = ground.verified()
         # A file that was cut short may hide another that goes with it.
@@ -93,7 +99,14 @@ def carry_out(ground: Ground, number: int, seed: int, counts: Mapping[str, int],
         scene.leave()
     trial.part_files = len(list(ground.place.rglob("*.part")))
     trial.seconds = round(time.monotonic() - began, 1)
+    trial.processor = round(_worked() - busy, 2)
     return trial
+
+
+def _worked() -> float:
+    """Seconds of the processor, of this process and of all that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 class Lost(Exception):
@@ -103,12 +116,12 @@ class Lost(Exception):
 def _kinds(scene: Scene, counts: Mapping[str, int], many: int) -> list[type[Disturbance]]:
     fitting = [kind for kind in KINDS if kind.possible(scene.ground) and kind.fits(scene.command)]
     scene.choose.shuffle(fitting)
-    # The rarest first, so that each gets its share.
-    return sorted(fitting, key=lambda kind: counts.get(kind.name, 0))[:many]
+    # The rarest first, so that each gets its share; of what begins anew, which takes five times as long, a smaller one.
+    return sorted(fitting, key=lambda kind: counts.get(kind.name, 0) * (4 if kind.anew else 1))[:many]
 
 
-def disturb(scene: Scene, disturbance: Disturbance, trial: Trial) -> None:
-    """Start the command and disturb it at some moment; nothing is noted where it had ended before.
+def disturb(scene: Scene, disturbance: Disturbance, trial: Trial) -> str:
+    """Start the command and disturb it at some moment; nothing is noted where it had ended before. How it ended.
 
     Raises:
         Lost: it ended in a way that the disturbance does not excuse.
@@ -116,7 +129,7 @@ def disturb(scene: Scene, disturbance: Disturbance, trial: Trial) -> None:
     ground, choose = scene.ground, scene.choose
     extra = disturbance.surroundings(scene)
     if disturbance.early and not disturbance.make(scene):
-        return
+        return ""
     scene.attempt = Attempt(scene.command, scene.place, ground.said, extra, anew=disturbance.anew)
     after, made = 0.0, disturbance.early
     if not disturbance.early:
@@ -130,16 +143,17 @@ def disturb(scene: Scene, disturbance: Disturbance, trial: Trial) -> None:
     if not made:
         if outcome != WENT_ON:
             raise Lost(f"undisturbed, it ended with {outcome}: {scene.attempt.said.strip()[-300:]}")
-        return
+        return outcome
     wrong = disturbance.mend(scene, outcome)
     if disturbance.deadly and outcome == WENT_ON and not wrong:
-        return
+        return outcome
     said = scene.attempt.said.strip().splitlines()
     trial.disturbances.append(
         Made(disturbance.name, round(after, 3), outcome, said[-1][:300] if said else "", disturbance.details)
     )
     if unexpected(outcome, disturbance.allowed) or wrong:
         raise Lost(wrong or f"{disturbance.name}: {outcome}")
+    return outcome
 
 
 def _known(attempt: Attempt) -> list[psutil.Process]:

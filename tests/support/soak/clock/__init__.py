@@ -1,0 +1,1 @@
+"""Beside a command whose clock is another: `attempts.ASIDE`."""
