@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import logging
 import signal
 import sys
@@ -9,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 
+from hawp_core.commands.common import check_log
 from hawp_core.errors import Interrupted, UserError
 from hawp_core.runtime.devices import let_the_cpu_help, sleep_while_waiting
 from hawp_core.runtime.extras import EXTRA_OF, how_to_get
@@ -73,10 +75,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     sleep_while_waiting()
     let_the_cpu_help()
-    args = build_parser().parse_args(argv)
+    # A name of other bytes, or of letters that the terminal lacks, is printed as well as it can be.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
+    # Python's parser takes this for a list of nothing.
+    if odd := next((word for word in words if word.startswith("--") and word.endswith("=--")), None):
+        parser.error(f"{odd}: give a value behind the sign")
+    args = parser.parse_args(argv)
     log = logging.getLogger("hawp")
     threading.excepthook = _failed_in_the_background
     try:
+        start_logging(None)
+        check_log(args)
         start_logging(getattr(args, "log", None), command_line())
         args.run(args)
     except (UserError, OSError) as error:

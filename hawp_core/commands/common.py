@@ -137,8 +137,28 @@ def check_destination(dest: Path, *read: Path) -> None:
     Raises:
         UserError: it would be.
     """
-    if any(os.path.realpath(dest) == os.path.realpath(each) for each in read):
+    if any(_same(dest, each) for each in read):
         raise UserError(f"{shown(dest)} is read here and would be written over: give another place for the result.")
+
+
+def check_log(args: argparse.Namespace) -> None:
+    """Make sure that what is printed is not appended to a file that another option names, to be read or written.
+
+    Raises:
+        UserError: it would be.
+    """
+    log = getattr(args, "log", None)
+    if log is None or not log.is_file():
+        return
+    for name, value in vars(args).items():
+        # Lists are of files, or of words that are names of files only by chance.
+        several = value if isinstance(value, list) else [value] if isinstance(value, Path) else []
+        if name != "log" and any(isinstance(each, str | Path) and _same(log, each) for each in several):
+            raise UserError(f"--log {shown(log)} is also given as {name}, and would be appended to: give another file.")
+
+
+def _same(file: Path, other: Path | str) -> bool:
+    return os.path.realpath(file) == os.path.realpath(other)
 
 
 def add_compute(parser: argparse.ArgumentParser, *, precision: bool = True) -> None:

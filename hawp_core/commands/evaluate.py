@@ -1,12 +1,15 @@
 """hawp evaluate: measure a model."""
 
 import argparse
+import os
 import time
 from pathlib import Path
 
 from hawp_core.commands import common
 from hawp_core.data.data_config import read_shapes
+from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
+from hawp_core.runtime.text import shown
 from hawp_core.workflow.paths import evaluation_name, manifest_file
 from hawp_core.workflow.places import PhotographPlaces
 from hawp_core.workflow.recipe_builders import Origin, evaluate_recipe
@@ -74,6 +77,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_compute(parser, precision=False)
 
 
+def _check_destination(dest: Path) -> None:
+    """Make sure that metrics replace nothing but metrics.
+
+    Raises:
+        UserError: something else is there.
+    """
+    from hawp_core.evaluation.results import Evaluation
+
+    if not os.path.lexists(dest):
+        return
+    try:
+        Evaluation.read(dest)
+    except UserError as error:
+        raise UserError(
+            f"{shown(dest)} is there already and holds no metrics of hawp evaluate: give another place with --dest."
+        ) from error
+
+
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.data.own_labels.wireframe_json import read_annotations
@@ -104,7 +125,7 @@ def run(args: argparse.Namespace) -> None:
     chosen = settings.evaluate
     model = common.find_model(args)
     if args.dest:
-        common.check_destination(args.dest, model, *([args.truth] if args.truth else []))
+        _check_destination(args.dest)
     network, info = load_checkpoint(model, device)
     folder = args.images or settings.photographs.folder
     manifest = Manifest.read(args.manifest) if args.manifest else photographs_in(folder, settings)

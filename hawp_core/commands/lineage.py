@@ -4,7 +4,7 @@ import argparse
 
 from hawp_core.commands import common
 from hawp_core.errors import UserError
-from hawp_core.runtime.text import duration
+from hawp_core.runtime.text import duration, shown
 from hawp_core.workflow.chain import report_recipe
 from hawp_core.workflow.differences import differences, find_recipe
 from hawp_core.workflow.settings import merged_settings
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     if args.delete and not args.gc:
         raise UserError("--delete goes with --gc: first look at what `hawp lineage --gc` lists.")
     if args.why:
-        print("\n".join(differences(*(find_recipe(key) for key in args.why))))
+        print("\n".join(map(shown, differences(*(find_recipe(key) for key in args.why)))))
     elif args.gc:
         _collect(args)
     else:
@@ -53,7 +53,7 @@ def _collect(args: argparse.Namespace) -> None:
     sizes = inventory.freed(found)
     for (_, key), paths in found.items():
         for path in paths:
-            print(f"{key}  {sizes[path] / 1e6:10.1f} MB  {path}")
+            print(f"{key}  {sizes[path] / 1e6:10.1f} MB  {shown(path)}")
     for folder in inventory.remove(found) if args.delete else ():
         log.warning("%s stays: it holds files that are not the run's", folder)
     log.info("%.1f MB %s", sum(sizes.values()) / 1e6, "removed" if args.delete else "could be removed with --delete")

@@ -1,8 +1,10 @@
 """hawp verify: check what a run keeps against the digests that were kept of it."""
 
 import argparse
+from pathlib import Path
 
 from hawp_core.errors import UserError
+from hawp_core.runtime.text import shown
 
 HELP = "check every file that a run keeps against its digest"
 DESCRIPTION = """Compare every file that a run keeps below exp-ssl/, data-ssl/, reports/ and recipes/ with the digest that was
@@ -19,7 +21,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.runtime.progress import bar, log
-    from hawp_core.runtime.text import shown
     from hawp_core.workflow.verification import files, verify
 
     with bar("verify", sum(1 for _ in files()), "file") as progress:
@@ -37,8 +38,14 @@ def run(args: argparse.Namespace) -> None:
         )
     if found.states:
         log.info("not covered: %d files of unfinished work, leases and TensorBoard's curves", len(found.states))
+    if found.links:
+        log.info("not covered: what lies behind links, of which there are %d: %s", len(found.links), _some(found.links))
     if found.undigested:
-        names = ", ".join(shown(path) for path in found.undigested[:NAMED])
-        more = f" and {len(found.undigested) - NAMED} more" if len(found.undigested) > NAMED else ""
-        log.info("not covered, written by an earlier version that kept no digest of them: %s%s", names, more)
+        log.info("not covered, written by an earlier version that kept no digest of them: %s", _some(found.undigested))
     log.info("not covered: logs/, the photographs themselves, and files that no step of a run wrote")
+
+
+def _some(paths: list[Path]) -> str:
+    """A few of them, and how many more."""
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(shown(path) for path in paths[:NAMED]) + more

@@ -26,11 +26,16 @@ class Journal:
     """Append-only JSON lines, each with its checksum: what was finished stays finished, whatever is killed.
 
     A line cut short by a kill or a full disk is dropped when the journal is opened again.
+
+    Raises:
+        UserError: there is a link or another thing in its place, which would be cut where it is no journal.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UserError(f"{path} is no regular file: move it away, then run the same command again.")
         self.records: list[Mapping[str, object]] = []
         whole = 0
         if path.exists():

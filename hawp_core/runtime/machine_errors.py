@@ -3,10 +3,10 @@
 import errno
 import os
 
-# Also one with a folder in a file's place, and a file in a folder's.
+# Also one with a folder in a file's place, and a file in a folder's; or one where files, or a user's, may not be so large.
 MACHINE_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.EFBIG,
 }  # fmt: skip
 
 

@@ -71,6 +71,15 @@ def below(root: Path, depth: int = 3) -> Iterator[Path]:
                 yield path
 
 
+def links(root: Path) -> Iterator[Path]:
+    """The links that `below` leaves out, `root` itself among them."""
+    if root.is_symlink():
+        yield root
+        return
+    for place, folders, files in os.walk(root):
+        yield from (path for name in sorted((*folders, *files)) if (path := Path(place, name)).is_symlink())
+
+
 def _vouched_for() -> dict[str, list[Path]]:
     """Address -> the recipes and lineage records that say that this tool made, or was about to make, an artifact."""
     found: dict[str, list[Path]] = {}

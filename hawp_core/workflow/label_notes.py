@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hawp_core.data.data_config import PhotographData
+from hawp_core.runtime.text import shown
 from hawp_core.workflow.paths import label_file
 from hawp_core.workflow.recipe import ExportRecipe
 
@@ -22,7 +23,7 @@ def notes(recipe: ExportRecipe, counts: Mapping[str, object], made_by: str) -> d
     data = PhotographData(recipe.key, labels, folder, photographs, recipe.places.shapes)
     lines = [
         f"# {labels.name}: {counts['images']} photographs, {counts['lines']} line segments, {counts['junctions']} junctions",
-        f"# {counts['rejected']} photographs rejected; model {recipe.places.model}; photographs {folder} ({photographs[:16]})",
+        f"# {counts['rejected']} photographs rejected; model {shown(recipe.places.model)}; photographs {shown(folder)} ({photographs[:16]})",
         f"# full record: {labels.with_suffix('.lineage.json').name}",
         made_by,
     ]

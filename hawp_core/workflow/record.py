@@ -31,9 +31,10 @@ _BEFORE_SEALS = {
 
 
 def command_line() -> str:
-    """The command that is running, as a user would type it."""
+    """The command that is running, as a user would type it; bytes that are no UTF-8 are escaped."""
     program = Path(sys.argv[0]).name
-    return shlex.join(["hawp" if program in {"cli.py", "__main__.py"} else program, *sys.argv[1:]])
+    typed_line = shlex.join(["hawp" if program in {"cli.py", "__main__.py"} else program, *sys.argv[1:]])
+    return typed_line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def record_file(artifact: Path) -> Path:

@@ -16,7 +16,7 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.files import sha256
 from hawp_core.runtime.lease import worker
 from hawp_core.runtime.names import inside
-from hawp_core.workflow.inventory import KEY, ROOTS, below, is_written
+from hawp_core.workflow.inventory import KEY, ROOTS, below, is_written, links
 from hawp_core.workflow.paths import CACHE, DATA, FINGERPRINT_CACHE, MODELS, OWN_FINGERPRINT_CACHE, manifest_file
 from hawp_core.workflow.recipe_file import KEY_LENGTH, RECIPES, read_recipe_file
 from hawp_core.workflow.record import read_record, record_file
@@ -46,6 +46,7 @@ class Verified:
         by_image: files that were checked image by image.
         undigested: files of steps of an earlier version, of which no digest was kept.
         states: files of unfinished work, and TensorBoard's curves.
+        links: what lies behind them was not looked at.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Verified:
     by_image: set[Path] = field(default_factory=set)
     undigested: list[Path] = field(default_factory=list)
     states: list[Path] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)
 
     def look(self, path: Path, read: Callable[[], object], kept: set[Path]) -> None:
         """Read a file that keeps digests of itself; note it in `kept`, and what is wrong with it."""
@@ -76,6 +78,7 @@ def verify(progress: Callable[[], object]) -> Verified:
         if not path.name.endswith("lineage.json"):
             _check(path, found)
             progress()
+    found.links = [link for root in (*ROOTS, str(RECIPES)) for link in links(Path(root))]
     return found
 
 
@@ -117,16 +120,22 @@ def _check(path: Path, found: Verified) -> None:
         return
     elif _UNFINISHED.fullmatch(rest):
         found.states.append(path)
-    elif (result := _RESULTS.get(root)) and result.fullmatch(rest) and not record_file(path).is_file():
+    elif (result := _RESULTS.get(root)) and result.fullmatch(rest) and not _is_there(record := record_file(path)):
         if not _is_worked_on(path):
+            fault = "is a link, which is not followed" if record.is_symlink() else "is missing"
             found.faults.append(
-                f"{record_file(path)} is missing, and with it what vouches for {path}: remove that and run the workflow again."
+                f"{record} {fault}, and with it what vouches for {path}: remove that and run the workflow again."
             )
     elif root == str(DATA) and _SHARD.fullmatch(rest):
         # Not gathered yet.
         found.look(path, lambda: LabelFile(path).check(), found.by_image)
     elif is_written(path):
         found.undigested.append(path)
+
+
+def _is_there(record: Path) -> bool:
+    """Whether there is a record that was read, or that came since."""
+    return record.is_file() and not record.is_symlink()
 
 
 def _is_worked_on(path: Path) -> bool:

@@ -10,11 +10,13 @@ import torch
 import yaml
 from places import TINY
 
+from hawp_core.data.data_config import read_data_config
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import save_checkpoint
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.workflow.places import ReportPlaces
 from hawp_core.workflow.recipe import ReportRecipe
+from hawp_core.workflow.record import read_record, record_file
 
 
 @pytest.fixture
@@ -195,6 +197,15 @@ CASES = {
     "no number": (lambda: train("--epochs", "many"), ["'many'", "positive whole number"]),
     "an unknown address": (lambda: ["lineage", "--why", "abc", "def"], ["'abc'"]),
     "a folder as log": (lambda: label("--log", "photos"), ["photos", "Is a directory"]),
+    "a file as the folder of a log": (lambda: label("--log", "model.pth/a.log"), ["model.pth", "File exists"]),
+    "a photograph as log": (lambda: label("--log", "photos/b.png"), ["photos/b.png", "is no text"]),
+    "its own data config as log": (lambda: train("--log", "./shapes.yaml"), ["shapes.yaml", "datacfg"]),
+    "a pipe as log": (lambda: label("--log", pipe()), ["pipe", "nobody reads"]),
+    "metrics in the place of a photograph": (
+        lambda: ["evaluate", "--config", TINY, "--ckpt", "model.pth", "--images", "photos", "--dest", "photos/b.png"],
+        ["photos/b.png is there already"],
+    ),
+    "a value that is none": (lambda: label("--log=--"), ["--log=--", "give a value"]),
     "a pipe as data config": (lambda: [*train(), "--datacfg", pipe()], ["pipe", "nobody writes into it"]),
     "a pipe as list of photographs": (lambda: label("--manifest", pipe()), ["pipe", "no regular file"]),
     "not rounds": (lambda: ["lineage", "round=3"], ["'round=3'", "rounds=3"]),
@@ -236,6 +247,28 @@ def test_file_names_are_only_names(hawp, place, name):
     assert code == 0, printed
     assert [path.name for path in Path("out").iterdir()] == [f"{name}.json"]
     assert not Path("executed").exists()
+
+
+def test_a_folder_whose_name_is_no_utf8_is_labelled(hawp, place):
+    folder = os.fsdecode(b"ph\xff")
+    Path("photos").rename(folder)
+    code, printed = hawp(*label("--images", folder, "--log", f"{folder}.log"))
+    assert code == 0, printed
+    config = next(Path("data-ssl/m").glob("*.yaml"))
+    assert read_data_config(config).folder == folder
+    assert read_record(record_file(config.with_suffix(".h5"))).count("images") == 6
+    assert "\\udcff" in Path(f"{folder}.log").read_text()
+
+
+def test_what_is_printed_sends_no_commands_to_the_terminal(hawp, place):
+    code, printed = hawp(*train("--datacfg", "\x1b[31mred\x07.yaml"))
+    assert code == 2 and "\\x1b[31mred\\x07.yaml" in printed and "\x1b" not in printed
+
+
+def test_a_log_that_takes_nothing_ends_no_work(hawp, place):
+    code, printed = hawp("synthesize", "--config", TINY, "--preview", "p.png", "--log", "/dev/full")
+    assert code == 0 and "/dev/full takes no more lines" in printed and "Traceback" not in printed
+    assert Path("p.png").is_file()
 
 
 def _photograph() -> Path:

@@ -166,7 +166,8 @@ def test_only_who_knows_the_address_gets_an_answer(port):
 
 @pytest.mark.parametrize(
     "path",
-    ["../config/config.yaml", "sets/0/picture/../../../tiny.yaml", "..%2f..%2fetc%2fpasswd", "page.js/../../tiny.yaml", "//etc/passwd", "sets/-1", "sets/0/lines/x"],
+    ["../config/config.yaml", "sets/0/picture/../../../tiny.yaml", "..%2f..%2fetc%2fpasswd", "page.js/../../tiny.yaml", "//etc/passwd", "sets/-1", "sets/0/lines/x",
+     f"sets/{'9' * 5000}", f"sets/0/picture/0/{'9' * 5000}"],
 )  # fmt: skip
 def test_no_path_leads_to_a_file(port, path):
     answer = ask(port, path)

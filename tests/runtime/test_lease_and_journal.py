@@ -142,3 +142,13 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="could not be written"), replacing(tmp_path / "file" / "a.txt"):
         pass
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_journal_of_ours_is_not_cut(tmp_path, kind):
+    theirs, path = tmp_path / "thesis.txt", tmp_path / "a.jsonl"
+    theirs.write_text("mine\n")
+    {"link": lambda: path.symlink_to(theirs), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    with pytest.raises(UserError, match=r"a\.jsonl is no regular file"):
+        Journal(path)
+    assert theirs.read_text() == "mine\n"

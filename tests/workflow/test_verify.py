@@ -117,6 +117,21 @@ def test_a_file_that_is_gone_is_noticed(run, pattern):
     assert code == 2 and path.name in printed, printed
 
 
+def test_a_record_that_is_a_link_vouches_for_nothing(run, tmp_path):
+    record = next(Path().glob("exp-ssl/n/*/lineage.json"))
+    shutil.move(record, tmp_path / "elsewhere.json")
+    record.symlink_to(tmp_path / "elsewhere.json")
+    code, printed = run()
+    assert code == 2 and f"{record} is a link" in printed, printed
+
+
+def test_what_lies_behind_a_link_is_said_not_to_be_covered(run, tmp_path):
+    shutil.move("exp-ssl", tmp_path / "elsewhere")
+    Path("exp-ssl").symlink_to(tmp_path / "elsewhere")
+    code, printed = run()
+    assert code == 0 and "not covered: what lies behind links, of which there are 1: exp-ssl" in printed, printed
+
+
 def test_records_of_before_seals_are_read_and_their_side_files_named(run):
     record = next(Path().glob("data-ssl/m/*.lineage.json"))
     content = json.loads(record.read_text())

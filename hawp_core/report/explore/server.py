@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -40,6 +41,15 @@ HEADERS = {
 
 PAGE = "index.html"
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+class Number(IntegerConvertor):
+    """A number in a path: of as many digits as something can be counted with, since Python reads no number of thousands."""
+
+    regex = "[0-9]{1,9}"
+
+
+register_url_convertor("number", Number())
 
 
 class Guarded:
@@ -79,10 +89,10 @@ def application(shelf: Shelf, secret: str) -> Starlette:
     routes = [
         *(Route(f"/{'' if name == PAGE else name}", _served(content, name)) for name, content in page_files().items()),
         Route("/runs", answer(contents.overview)),
-        Route("/sets/{set:int}", answer(contents.photographs, "set")),
-        Route("/sets/{set:int}/agreement", answer(contents.agreement, "set")),
-        Route("/sets/{set:int}/lines/{row:int}", answer(contents.lines, "set", "row")),
-        Route("/sets/{set:int}/picture/{row:int}/{side:int}", picture),
+        Route("/sets/{set:number}", answer(contents.photographs, "set")),
+        Route("/sets/{set:number}/agreement", answer(contents.agreement, "set")),
+        Route("/sets/{set:number}/lines/{row:number}", answer(contents.lines, "set", "row")),
+        Route("/sets/{set:number}/picture/{row:number}/{side:number}", picture),
     ]
     return Starlette(
         routes=[Mount(f"/{secret}", routes=routes)],
