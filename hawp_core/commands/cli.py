@@ -14,8 +14,9 @@ from hawp_core.commands.common import check_log
 from hawp_core.errors import Interrupted, UserError
 from hawp_core.runtime.devices import let_the_cpu_help, sleep_while_waiting
 from hawp_core.runtime.extras import EXTRA_OF, how_to_get
-from hawp_core.runtime.machine_errors import MACHINE_ERRORS, in_words
+from hawp_core.runtime.machine_errors import MACHINE_ERRORS, in_words, lacks_memory
 from hawp_core.runtime.progress import start_logging
+from hawp_core.runtime.text import first_line
 from hawp_core.workflow.record import command_line
 
 DESCRIPTION = """Train your own wireframe parser without labels: synthetic shapes, homographic adaptation, training on
@@ -108,7 +109,13 @@ def _run(argv: Sequence[str] | None) -> int:
             return _defect(args.command)
         log.error("hawp %s: %s", args.command, how_to_get(module))
         return MISTAKE
-    except Exception:
+    except Exception as error:
+        if lacks_memory(error):
+            log.error(
+                "hawp %s: there is not enough memory (%s): ask for less at a time, such as smaller batches or images, or for more of "
+                "the machine, and run the same command again; what was finished is kept.", args.command, first_line(error),
+            )  # fmt: skip
+            return MISTAKE
         return _defect(args.command)
     return 0
 

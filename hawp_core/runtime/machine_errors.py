@@ -1,4 +1,4 @@
-"""What a machine refuses: a full, read-only or forbidden disk is the user's to mend, wherever it is met."""
+"""What a machine refuses: a full, read-only or forbidden disk, and memory, are the user's to mend, wherever they are met."""
 
 import errno
 import os
@@ -15,3 +15,12 @@ def in_words(error: OSError) -> str:
     where = error.filename or "a file of the working folder"
     reason = os.strerror(error.errno) if error.errno is not None else str(error)
     return f"{where} cannot be used ({reason}): mend that and run the same command again; what was finished is kept."
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether the machine, or its GPU, has less memory than the work asked for: of Python, NumPy or PyTorch."""
+    # PyTorch's allocator of the host has no error of its own, and not every command imports PyTorch.
+    of_torch = isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    )
+    return isinstance(error, MemoryError) or of_torch
