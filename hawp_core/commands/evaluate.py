@@ -24,7 +24,7 @@ photographs (Wireframe or York Urban). OpenCV's LSD is measured on the same phot
 # Settings of the section `evaluate`, and the options that override them.
 OPTIONS = {
     "min_score": "min_score", "photographs": "limit", "size": "size", "max_junctions": "max_junctions",
-    "rotation": "rotation",
+    "rotation": "rotation", "views": "views",
 }  # fmt: skip
 
 
@@ -71,6 +71,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rotation", type=common.setting("evaluate.rotation"), metavar="DEGREES",
         help="largest rotation of a warped copy; the published program takes 90 [evaluate.rotation]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--views", type=common.setting("evaluate.views"), metavar="N",
+        help="warped views by which the model finds the lines of a photograph, besides itself: better lines, in 1 + N times "
+        "the time [evaluate.views]",
     )  # fmt: skip
     parser.add_argument("--dest", type=Path, metavar="JSON", help="where to write the metrics [beside the model]")
     common.add_expect(parser)

@@ -55,6 +55,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         f"and finds long lines [{TILE}]",
     )
     parser.add_argument(
+        "--views",
+        type=common.setting("evaluate.views"),
+        default=0,
+        metavar="N",
+        help="look at N warped views of each image too, 1 + N times the time: lines that recur in them score more, and lie "
+        "better; without --size [%(default)s]",
+    )
+    parser.add_argument(
         "--every", type=common.positive(int), default=1, metavar="N", help="every N-th frame of a video [%(default)s]"
     )
     parser.add_argument(
@@ -93,6 +101,8 @@ def run(args: argparse.Namespace) -> None:
 
     if args.tile is not None and args.size is None:
         raise UserError("--tile cuts what --size leaves large: give --size native or --size PX too.")
+    if args.views and args.size is not None:
+        raise UserError("--views looks at the square that the network was trained on: leave --size out, or --views.")
     selection = select(args.images)
     if selection.passed_by:
         log.warning(
@@ -104,8 +114,10 @@ def run(args: argparse.Namespace) -> None:
     computing = choose_compute(args, complete({}).compute)
     apply_compute(computing)
     path = common.find_model(args) if args.ckpt or args.workdir else SHIPPED
-    model = load(path, device=str(computing.device), threshold=args.threshold)
+    model = load(path, device=str(computing.device), threshold=args.threshold, views=args.views)
     settings = {"model": sha256(path), "threshold": args.threshold, "size": args.size, "tile": args.tile or TILE}
+    if args.views:  # Results of one look keep the settings that they were written with.
+        settings["views"] = args.views
     options = Options(
         args.saveto, args.ext, args.size, args.tile or TILE, args.every, args.batch_size, computing.threads, settings
     )

@@ -7,14 +7,9 @@ to as many of its longest lines as the model finds.
 from collections.abc import Sequence
 
 from hawp_core.evaluation.one_to_one import one_to_one
-from hawp_core.evaluation.repeatability import (
-    THRESHOLD,
-    FoundPair,
-    compare_pairs,
-    mean_scores,
-    pair_scores,
-)
+from hawp_core.evaluation.repeatability import FoundPair, compare_pairs, mean_scores, pair_scores
 from hawp_core.evaluation.results import CountScores, MatchedScores, PairScores
+from hawp_core.geometry.line_distances import THRESHOLD
 
 COUNTS = (25, 50, 100)
 

@@ -13,8 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hawp_core.evaluation.repeatability import DISTANCES, ROWS, THRESHOLD, beside
+from hawp_core.evaluation.repeatability import DISTANCES, ROWS, beside
 from hawp_core.geometry.homography import clip_lines, warp_lines
+from hawp_core.geometry.line_distances import THRESHOLD
 
 MIN_LENGTH = 10.0  # pixels; what is shorter after cutting shows no line
 MAX_ANGLE = math.radians(30)  # between the lines of a pair

@@ -33,8 +33,9 @@ from hawp_core.evaluation.structural_ap import junction_ap, junction_recall, str
 from hawp_core.geometry.homography import name_number, sample_homography
 from hawp_core.geometry.resize import to_square
 from hawp_core.geometry.wireframe import Wireframe
-from hawp_core.model.detection import Detection, detect
+from hawp_core.model.detection import Detection
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.recurrence import detect_by_views
 from hawp_core.runtime.progress import bar
 from hawp_core.runtime.setting_types import EvaluateSettings
 
@@ -62,13 +63,15 @@ class PairView(TypedDict):
 PAIR_VIEW: PairView = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2}
 
 
-def find_lines(network: WireframeNetwork, images: Sequence[np.ndarray], min_score: float) -> list[Detection]:
-    """Detections in square grey images (S, S) uint8 of the network's size."""
+def find_lines(
+    network: WireframeNetwork, images: Sequence[np.ndarray], min_score: float, views: int = 0
+) -> list[Detection]:
+    """Detections in square grey images (S, S) uint8 of the network's size, by so many views besides each itself."""
     device = next(network.parameters()).device
     found = []
     for start in range(0, len(images), BATCH):
         batch = torch.from_numpy(np.stack(images[start : start + BATCH]))[:, None].to(device).float() / 255
-        found += detect(network, batch, min_score=min_score)
+        found += detect_by_views(network, batch, views=views, min_score=min_score)
     return found
 
 
@@ -91,14 +94,14 @@ def measure_on_shapes(network: WireframeNetwork, shapes: ShapeSet) -> ShapeMetri
     )
 
 
-def network_detector(network: WireframeNetwork, min_score: float) -> Detector:
+def network_detector(network: WireframeNetwork, min_score: float, views: int = 0) -> Detector:
     """A function from a grey image of any size to its wireframe in that image's pixels."""
     size = network.architecture.image_size
     network.eval()
 
     def found(image: np.ndarray) -> Wireframe:
         height, width = image.shape
-        return find_lines(network, [to_square(image, size)], min_score)[0].to_wireframe(width, height)
+        return find_lines(network, [to_square(image, size)], min_score, views)[0].to_wireframe(width, height)
 
     return found
 
@@ -123,7 +126,7 @@ def conditions(chosen: EvaluateSettings, network: WireframeNetwork) -> Condition
             f"to {round(size / own.multiple) * own.multiple or own.multiple}, or to 0, the model's own {own.image_size}."
         )
     junctions = chosen.max_junctions or own.max_junctions
-    return Conditions(size, junctions, chosen.rotation, chosen.pairs, chosen.min_score)
+    return Conditions(size, junctions, chosen.rotation, chosen.pairs, chosen.min_score, chosen.views)
 
 
 def under(network: WireframeNetwork, about: Conditions) -> WireframeNetwork:
@@ -174,7 +177,7 @@ def measure_repeatability(
 
     # The best lines are looked for among more than those that stand for all.
     least = min(LEAST_SCORE, about.min_score)
-    model = found(MODEL, network_detector(under(network, about), least), by_score)
+    model = found(MODEL, network_detector(under(network, about), least, about.views), by_score)
     baseline = found(BASELINE, lsd, by_length)
     whole = [lines_above(pair, about.min_score) for pair in model]
     return {
@@ -200,7 +203,7 @@ def measure_on_labelled(
         raise UserError("the annotations name no photograph: give a file with at least one.")
     truths = [wireframe for _, wireframe in annotations]
     measured = {}
-    detectors = {MODEL: network_detector(under(network, about), LEAST_SCORE), BASELINE: lsd}
+    detectors = {MODEL: network_detector(under(network, about), LEAST_SCORE, about.views), BASELINE: lsd}
     for title, detector in detectors.items():
         with bar(f"detect with {title}", len(annotations), "image") as shown:
             found = [detector(read_gray(resolve(folder, name))[0]) for name, _ in _counted(annotations, shown)]

@@ -11,23 +11,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from hawp_core.evaluation.results import ComparedPair, DetectorRepeatability, MeanScores, PairScores
 from hawp_core.geometry.homography import warp_points
+from hawp_core.geometry.line_distances import BORDER, THRESHOLD, structural_distances
 from hawp_core.geometry.wireframe import Wireframe
 
-THRESHOLD = 5.0  # pixels: Rep-5 and Loc-5
-# Pixels. Lines that end on the warped image's border are as a rule cut there, and do not count.
-BORDER = 2
 MIN_OVERLAP = 0.5  # share of a line's length, mean over both lines, for the orthogonal distance
 ROWS = 512  # lines compared at once with all others, so that memory stays bounded for thousands of lines
-
-
-def structural_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(M, N): sum of the distances of both ends, the smaller over the swap, of lines (M, 4) and (N, 4); pixels."""
-    (a, b), (c, d) = (first[:, :2], first[:, 2:]), (second[:, :2], second[:, 2:])
-    return np.minimum(cdist(a, c) + cdist(b, d), cdist(a, d) + cdist(b, c))
 
 
 def orthogonal_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -132,6 +132,7 @@ class Conditions:
         rotation: largest rotation of a warped copy, degrees.
         pairs: copies of each photograph.
         min_score: the model's lines above it are all its lines.
+        views: by which the model finds lines, besides the photograph itself.
     """
 
     size: int
@@ -139,6 +140,7 @@ class Conditions:
     rotation: float
     pairs: int
     min_score: float
+    views: int = 0
 
 
 @dataclass(frozen=True)

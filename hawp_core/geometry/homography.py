@@ -11,6 +11,7 @@ Shape legend: M lines, N points.
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +20,8 @@ MAX_DRAWS = 100
 # Candidates of which one is taken, as in the published program.
 SCALE_STEPS = 5
 ANGLE_STEPS = 25
+# Of every five views one shows nothing from beyond the image's border (the published program: the first fifth).
+WHOLE_VIEW_SHARE = 5
 # Pixels. A shorter piece of a line, left over by clipping, shows nothing.
 MIN_LINE = 1.0
 # Pixels. Single precision at coordinates up to a few thousand; keeps the outermost pixel centres valid.
@@ -71,6 +74,40 @@ def sample_homography(
         if patch is not None and _is_convex(patch):
             return _frame_to_patch(patch, width, height)
     return _frame_to_patch(centred, width, height)
+
+
+def sample_views(
+    seeds: Sequence[Sequence[int]],
+    size: int,
+    *,
+    enlarge: bool = True,
+    patch_ratio: float = 0.85,
+    perspective: float = 0.2,
+    scale: float = 0.2,
+    max_angle: float = math.pi / 2,
+) -> np.ndarray:
+    """The warped views of a square image: (V, 3, 3) float64, image to view, pixels. The published ones by default.
+
+    Args:
+        seeds: of each view.
+        size: side of the image and of the views, pixels.
+        enlarge: every other view shows a part of the image enlarged, instead of all of it shrunk.
+        patch_ratio, perspective, scale, max_angle: as in `sample_homography`.
+    """
+    views = np.empty((len(seeds), 3, 3))
+    for number, seed in enumerate(seeds):
+        shrunk = sample_homography(
+            np.random.default_rng(seed),
+            size,
+            size,
+            patch_ratio=patch_ratio,
+            perspective=perspective,
+            scale=scale,
+            max_angle=max_angle,
+            artifacts=number > len(seeds) // WHOLE_VIEW_SHARE,
+        )
+        views[number] = np.linalg.inv(shrunk) if enlarge and number % 2 == 1 else shrunk
+    return views
 
 
 def _corner_displacements(rng: np.random.Generator, amplitude: float) -> np.ndarray:

@@ -7,21 +7,19 @@ import numpy as np
 import torch
 from kornia.morphology import erosion
 
-from hawp_core.geometry.homography import name_number, sample_homography
+from hawp_core.geometry.homography import name_number, sample_views
 from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.warping import invert, warp_images
-from hawp_core.labelling.recurrence import recurring
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.detection import Detection, detect, detect_votes
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.recurrence import recurring
 from hawp_core.runtime.setting_types import ExportSettings
 
 # Names of `export.border`, as `warp_images` knows them.
 PADDING = {"replicate": "border", "black": "zeros"}
 
-# Of every five views one shows nothing from beyond the image's border (the published program: the first fifth).
-WHOLE_VIEW_SHARE = 5
 # Where the first grid cell's centre lies, pixels.
 CELL_CENTRE = (STRIDE - 1) / 2
 
@@ -33,21 +31,15 @@ def view_homographies(name: str, size: int, adaptation: ExportSettings, seed: in
     order of images nor the number of views changes it.
     """
     image_number = name_number(name)
-    views = []
-    for number in range(adaptation.views):
-        homography = sample_homography(
-            np.random.default_rng([seed, image_number, number]),
-            size,
-            size,
-            patch_ratio=adaptation.patch_ratio,
-            perspective=adaptation.perspective,
-            scale=adaptation.scale,
-            max_angle=adaptation.max_angle,
-            artifacts=number > adaptation.views // WHOLE_VIEW_SHARE,
-        )
-        enlarge = adaptation.zoom == "both" and number % 2 == 1
-        views.append(np.linalg.inv(homography) if enlarge else homography)
-    return np.stack(views) if views else np.empty((0, 3, 3))
+    return sample_views(
+        [[seed, image_number, number] for number in range(adaptation.views)],
+        size,
+        enlarge=adaptation.zoom == "both",
+        patch_ratio=adaptation.patch_ratio,
+        perspective=adaptation.perspective,
+        scale=adaptation.scale,
+        max_angle=adaptation.max_angle,
+    )
 
 
 def erode(mask: torch.Tensor, margin: int) -> torch.Tensor:

@@ -10,9 +10,9 @@ from hawp_core.geometry.resize import to_grey, to_square
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import TILE
 from hawp_core.model.checkpoint import load_checkpoint
-from hawp_core.model.detection import detect
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.native import Progress, detect_native, scaled
+from hawp_core.model.recurrence import detect_by_views
 from hawp_core.model.shipped import SHIPPED
 
 
@@ -27,16 +27,20 @@ class Model:
         path: a model of `hawp train` or `hawp import-checkpoint`; the one that comes with the package by default.
         device: "cpu", "cuda", "cuda:1", "mps", or None for the GPU where there is one.
         threshold: lines below this score, 0 to 1, are left out.
+        views: warped views by which lines are found, besides the image itself; lines that recur there score more, and lie
+            better, in 1 + `views` times the time.
 
     Raises:
         UserError: no readable model.
     """
 
-    def __init__(self, path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5) -> None:
+    def __init__(
+        self, path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5, views: int = 0
+    ) -> None:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network, self.info = load_checkpoint(path, chosen)
         self.network = fold_batch_norm(network)
-        self.device, self.threshold = chosen, threshold
+        self.device, self.threshold, self.views = chosen, threshold, views
         self.size = network.architecture.image_size
 
     def __call__(
@@ -58,10 +62,12 @@ class Model:
             progress: with `size`, called after each tile with the number of those that are done and of all.
 
         Raises:
-            ValueError: another shape or type.
+            ValueError: another shape or type, or `size` for a model that looks at views, which are of the square.
         """
         if size is None:
             return self.many([image])[0]
+        if self.views:
+            raise ValueError("views are of the square that the network was trained on: leave size out, or views")
         grey = _grey(image)
         seen = grey if size == "native" else scaled(grey, size)
         found = detect_native(self.network, seen, tile=tile, min_score=self.threshold, progress=progress)
@@ -71,7 +77,7 @@ class Model:
         """The wireframes of several images, of any sizes, in one pass."""
         squares = [self.square(image) for image in images]
         batch = torch.from_numpy(np.stack(squares))[:, None].to(self.device).float() / 255
-        found = detect(self.network, batch, min_score=self.threshold)
+        found = detect_by_views(self.network, batch, views=self.views, min_score=self.threshold)
         return [d.to_wireframe(image.shape[1], image.shape[0]) for d, image in zip(found, images, strict=True)]
 
     def square(self, image: np.ndarray) -> np.ndarray:
@@ -88,6 +94,6 @@ def _grey(image: np.ndarray) -> np.ndarray:
     return image if image.ndim == 2 else to_grey(image)
 
 
-def load(path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5) -> Model:
+def load(path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5, views: int = 0) -> Model:
     """Load a trained model; see `Model`."""
-    return Model(path, device=device, threshold=threshold)
+    return Model(path, device=device, threshold=threshold, views=views)

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from hawp_core.data.label_file import LabelFile
-from hawp_core.evaluation.repeatability import THRESHOLD, nearest, repeatability, structural_distances
+from hawp_core.evaluation.repeatability import nearest, repeatability
+from hawp_core.geometry.line_distances import THRESHOLD, structural_distances
 from hawp_core.geometry.wireframe import Wireframe
 
 # Photographs whose labels are compared between rounds; a mean over so many is known to about a hundredth.

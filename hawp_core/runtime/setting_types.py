@@ -162,6 +162,7 @@ class EvaluateSettings:
     size: int
     max_junctions: int
     rotation: float
+    views: int
     truth: str
     truth_images: str
 

@@ -17,10 +17,10 @@ from hawp_core.evaluation.repeatability import (
     compare_pairs,
     find_pairs,
     orthogonal_distances,
-    structural_distances,
 )
 from hawp_core.evaluation.results import BASELINE, MODEL, Conditions, Evaluation
 from hawp_core.evaluation.wording import as_text, headline
+from hawp_core.geometry.line_distances import structural_distances
 from hawp_core.geometry.wireframe import Wireframe
 
 pytestmark = pytest.mark.numeric

@@ -25,9 +25,10 @@ from hawp_core.evaluation import repeatability
 from hawp_core.evaluation.heatmap_ap import _draw, _pair, heatmap_ap
 from hawp_core.evaluation.lsd import lsd
 from hawp_core.evaluation.precision_recall import PrecisionRecall
-from hawp_core.evaluation.repeatability import compare_pairs, find_pairs, orthogonal_distances, structural_distances
+from hawp_core.evaluation.repeatability import compare_pairs, find_pairs, orthogonal_distances
 from hawp_core.evaluation.results import PairScores
 from hawp_core.evaluation.structural_ap import junction_ap, junction_recall, structural_ap
+from hawp_core.geometry.line_distances import structural_distances
 from hawp_core.geometry.wireframe import Wireframe
 
 pytestmark = pytest.mark.numeric
