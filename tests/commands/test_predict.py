@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import hawp_core
+from hawp_core.geometry.line_distances import structural_distances
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.formats import JSON_SCHEMA, save, to_json, to_svg
 
@@ -121,6 +122,36 @@ def test_the_threshold_leaves_out_lines_below_it(model, photographs):
     middle = float(np.median(scores))
     kept = hawp_core.load(model, device="cpu", threshold=middle)(image).scores
     assert 0 < len(kept) < len(scores) and kept.min() >= middle
+
+
+def test_views_find_drawn_lines_nearer_and_the_command_finds_what_python_does(tmp_path, hawp):
+    """Boxes on a noisy ground: the views' places are no worse than one look's, and nothing else scores more."""
+    picture = np.random.default_rng(0).normal(120, 12, (512, 512)).clip(0, 255).astype(np.uint8)
+    truth = []
+    for left, top, right, bottom in (
+        (60, 70, 210, 200),
+        (280, 90, 460, 170),
+        (110, 280, 240, 440),
+        (310, 260, 430, 450),
+    ):
+        cv2.rectangle(picture, (left, top), (right, bottom), 20 + left // 2, -1)
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        truth += [(*corners[i - 1], *corners[i]) for i in range(4)]
+    Image.fromarray(picture).save(tmp_path / "boxes.png")
+
+    def errors(views: int) -> np.ndarray:
+        found = hawp_core.load(device="cpu", views=views)(picture)
+        assert 10 <= len(found.edges) <= 20
+        return np.sort(structural_distances(np.array(truth, float), found.lines).min(1))[:10] / 2
+
+    assert errors(4).mean() <= errors(0).mean() + 0.1 and errors(4).max() < 3.0
+    words = ("--views", "4", "--ext", "json", "--saveto", tmp_path / "out", "--device", "cpu", "--threads", "1")
+    assert hawp("predict", tmp_path / "boxes.png", *words)[0] == 0
+    written = json.loads((tmp_path / "out" / "boxes.png.json").read_text())
+    same = hawp_core.load(device="cpu", views=4)(picture)
+    np.testing.assert_allclose(written["edges-weights"], same.scores, atol=1e-4)
+    with pytest.raises(ValueError, match="leave size out, or views"):
+        hawp_core.load(device="cpu", views=4)(picture, size="native")
 
 
 @pytest.mark.parametrize("image", [np.zeros((8, 8), np.float32), np.zeros((8, 8, 4), np.uint8), np.zeros(8, np.uint8)])

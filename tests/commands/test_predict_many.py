@@ -269,6 +269,8 @@ def test_a_video_whose_name_is_too_long_is_named_and_the_rest_is_done(predict, t
         (("--size", "huge"), "neither native nor a whole number"),
         (("--size", "5"), "neither native nor a whole number"),
         (("--tile", "128"), "give --size native"),
+        (("--views", "2", "--size", "native"), "leave --size out, or --views"),
+        (("--views", "1000"), "from 0 to 100"),
         (("--ext", "mp4"), "none is among the images"),
     ],
 )
