@@ -10,11 +10,11 @@ from kornia.morphology import erosion
 from hawp_core.geometry.homography import name_number, sample_views
 from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.warping import invert, warp_images
+from hawp_core.labelling.recurrence import recurring
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.detection import Detection, detect, detect_votes
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.model.recurrence import recurring
 from hawp_core.runtime.setting_types import ExportSettings
 
 # Names of `export.border`, as `warp_images` knows them.

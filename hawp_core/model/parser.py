@@ -12,8 +12,8 @@ from hawp_core.model.architecture import TILE
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.native import Progress, detect_native, scaled
-from hawp_core.model.recurrence import detect_by_views
 from hawp_core.model.shipped import SHIPPED
+from hawp_core.model.views import detect_by_views
 
 
 class Model:

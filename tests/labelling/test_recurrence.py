@@ -1,14 +1,12 @@
-"""Lines that recur: a line is worth what the views find of it again, and lies where they found it."""
+"""Labels that recur: a line is worth what the views find of it again, and lies where they found it."""
 
 import numpy as np
 import pytest
 import torch
 
 from hawp_core.geometry.homography import sample_views, warp_points
-from hawp_core.model.architecture import Architecture
-from hawp_core.model.detection import Detection, detect
-from hawp_core.model.network import WireframeNetwork
-from hawp_core.model.recurrence import count_views, detect_by_views
+from hawp_core.labelling.recurrence import count_views
+from hawp_core.model.detection import Detection
 
 pytestmark = pytest.mark.numeric
 
@@ -40,8 +38,6 @@ def test_lines_that_views_find_again_count_and_others_do_not(homographies):
     looks = [seen(h, TRUE, [[0, 1], [1, 2]], 0.0) for h in homographies]
     counts = count_views(image, homographies, looks)
     assert counts.share.tolist() == [1.0, 1.0, 0.0]
-    assert counts.score[:2].tolist() == pytest.approx([0.6, 0.6])
-    assert counts.score[2] == pytest.approx(0.6 / (1 + counts.shown[2]))
 
 
 def test_the_share_is_of_the_views_that_show_the_line_whole(homographies):
@@ -52,7 +48,6 @@ def test_the_share_is_of_the_views_that_show_the_line_whole(homographies):
     counts = count_views(image, homographies, looks)
     assert counts.shown.tolist() == [whole.sum()]
     assert counts.share.tolist() == pytest.approx([whole[1::2].sum() / whole.sum()])
-    assert counts.score.tolist() == pytest.approx([0.6 * (1 + whole[1::2].sum()) / (1 + whole.sum())])
 
 
 def test_junctions_move_to_where_the_views_found_them(homographies):
@@ -70,22 +65,3 @@ def test_an_image_or_a_view_without_lines_finds_none(homographies):
     image = found(TRUE, [[0, 1]])
     assert not len(count_views(nothing, homographies, [image] * 12).share)
     assert count_views(image, homographies, [nothing] * 12).share.tolist() == [0.0]
-
-
-def test_detection_by_views_follows_from_each_image_alone_and_orders_its_lines():
-    torch.manual_seed(0)
-    small = Architecture(
-        image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16
-    )
-    network = WireframeNetwork(small).eval()
-    images = torch.rand(2, 1, 64, 64)
-    both = detect_by_views(network, images, views=4, min_score=0.0)
-    for image, together in zip(images, both, strict=True):
-        (alone,) = detect_by_views(network, image[None], views=4, min_score=0.0)
-        assert len(alone.edges) and torch.equal(alone.edges, together.edges)
-        torch.testing.assert_close(alone.scores, together.scores, atol=1e-4, rtol=0)
-        assert bool((alone.scores.diff() <= 0).all())
-        assert torch.equal(alone.lines, alone.junctions[alone.edges].reshape(-1, 4))
-    one_look = detect(network, images, min_score=0.3)
-    for none, plain in zip(detect_by_views(network, images, views=0, min_score=0.3), one_look, strict=True):
-        assert torch.equal(none.lines, plain.lines)
