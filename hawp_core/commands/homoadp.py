@@ -32,14 +32,17 @@ training and the record of how they were made are written to data-ssl/NAME/{KEY}
 Killed, the same command carries on after the last finished photograph; --batch-size and --shard change no label."""
 
 # What the recipe's users call the ways to label, and the setting export.labels.
-ARCHITECTURES = {"HAWP-heatmap": "heatmap", "HAWP-recurring": "recurring", "HAWP-votes": "votes"}
+ARCHITECTURES = {
+    "HAWP-heatmap": "heatmap", "HAWP-recurring": "recurring", "HAWP-united": "united",
+    "HAWP-votes": "votes",
+}  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
         "--metarch", choices=tuple(ARCHITECTURES),
-        help="HAWP-heatmap: the published way; HAWP-recurring: lines that several views find again; HAWP-votes: one pass, scored by votes of the field [HAWP-heatmap]",
+        help="HAWP-heatmap: the published way; HAWP-recurring: lines that several views find again; HAWP-united: what the image and its views find, by their mean score; HAWP-votes: one pass, scored by votes of the field [HAWP-heatmap]",
     )  # fmt: skip
     parser.add_argument(
         "--datacfg", type=find_configuration, default=common.DEFAULT_CONFIG, metavar="FILE",

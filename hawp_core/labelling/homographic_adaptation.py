@@ -15,6 +15,7 @@ from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.detection import Detection, detect, detect_votes
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.views import look_at_views, unite
 from hawp_core.runtime.setting_types import ExportSettings
 
 # Names of `export.border`, as `warp_images` knows them.
@@ -133,7 +134,7 @@ def label_images(
     *,
     chunk: int,
 ) -> list[Detection]:
-    """Wireframes of images by homographic adaptation: by averaged heatmaps, or of lines that recur; or by votes in one pass.
+    """Wireframes of images by homographic adaptation: by averaged heatmaps, of lines that recur or that all views agree on, or by votes in one pass.
 
     Args: as `aggregate_views`.
 
@@ -152,6 +153,10 @@ def label_images(
             padding=PADDING[adaptation.border],
             chunk=chunk,
         )
+    if adaptation.labels == "united":
+        padding = PADDING[adaptation.border]
+        seen = look_at_views(network, images, homographies, adaptation.view_score, padding, chunk)
+        return [unite([image, *looks], np.stack([np.eye(3), *own]), adaptation.min_score) for image, looks, own in seen]
     # The one pass over the images themselves serves as their identity view and for the detection.
     prediction = network(images)
     heatmap, _, junctions = aggregate_views(network, images, prediction, homographies, adaptation, chunk=chunk)

@@ -134,7 +134,7 @@ class TrainSettings:
 class ExportSettings:
     """Section `export`."""
 
-    labels: Literal["heatmap", "recurring", "votes"]
+    labels: Literal["heatmap", "recurring", "united", "votes"]
     views: int
     identity: bool
     min_score: float

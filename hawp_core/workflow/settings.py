@@ -212,7 +212,7 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
     if has_model and model.votes and export.labels == "heatmap":
         raise UserError(
             f"{source}: model.votes is {model.votes}, so that no heatmap is learned, and export.labels is heatmap: "
-            "set it to votes or to recurring."
+            "set it to votes, recurring or united."
         )
     looks = export.views + export.identity
     if export.labels == "heatmap" and looks < export.min_counts:

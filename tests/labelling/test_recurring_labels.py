@@ -1,4 +1,4 @@
-"""A network labels by what recurs in the views, whatever number of them passes at a time."""
+"""A network labels by what its views find, whatever number of them passes at a time."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,15 @@ from hawp_core.model.network import WireframeNetwork
 pytestmark = pytest.mark.numeric
 
 
-def test_a_network_labels_so_and_chunks_change_nothing():
+@pytest.mark.parametrize("labels", ["recurring", "united"])
+def test_a_network_labels_so_and_chunks_change_nothing(labels):
     torch.manual_seed(0)
     small = Architecture(
         image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16
     )
     network = WireframeNetwork(small).eval()
     images = torch.rand(2, 1, 64, 64)
-    adaptation = looks(labels="recurring", views=6, view_score=0.0, min_score=0.2, min_counts=1)
+    adaptation = looks(labels=labels, views=6, view_score=0.0, min_score=0.2, min_counts=1)
     views = torch.from_numpy(np.stack([view_homographies(name, 64, adaptation, 0) for name in "ab"]))
     one, other = (label_images(network, images, views, adaptation, chunk=chunk) for chunk in (1, 6))
     for a, b in zip(one, other, strict=True):
