@@ -3,8 +3,8 @@
     python benchmarks/neighbours.py [--threads N] [--most N] [--rounds N]
 
 Steps of the compact network (256 px, width 64) by the clock, in turns: alone, and beside one and more processes that compute
-without end. A training that has all cores keeps its threads when others come; one that starts beside them takes the cores that
-are free, as `hawp` does: a line each.
+without end. With `--threads N` a training keeps its threads when others come; without, it starts with as many as have a free core,
+and follows what is free, as `hawp train` does: a line each.
 """
 
 import argparse
@@ -20,10 +20,11 @@ from tabulate import tabulate
 
 from hawp_core.commands import common
 from hawp_core.runtime.devices import sleep_while_waiting
-from hawp_core.runtime.free_cores import free_cores, granted_cores
+from hawp_core.runtime.free_cores import FreeCores, free_cores, granted_cores
 
 CANDIDATES = 256
 SETTLE_SECONDS = 1.0  # until the scheduler has found places for a new neighbour
+FOLLOW_SECONDS = 2.5  # until a training that follows has had the time to look twice
 
 
 @contextmanager
@@ -66,21 +67,36 @@ def main() -> None:
     training = clock.Apart(Path(__file__), given)
     beside = range(args.most + 1)
 
-    def seconds(neighbours: int, threads: int | None) -> float:
+    def kept(neighbours: int) -> float:
         with busy(neighbours):
-            return training.ask("steps", [args.steps, threads or free_cores()])["seconds"]
+            return training.ask("steps", [args.steps, args.threads])["seconds"]
 
-    kept = clock.in_turns([lambda n=n: seconds(n, args.threads) for n in beside], args.rounds)
-    chosen = clock.in_turns([lambda n=n: seconds(n, None) for n in beside], args.rounds)
+    def chosen(neighbours: int) -> float:
+        with busy(neighbours):
+            return training.ask("steps", [args.steps, free_cores()])["seconds"]
+
+    def followed(neighbours: int) -> float:
+        training.ask("follow", [args.threads])
+        with busy(neighbours):
+            return training.ask("following", [args.steps])["seconds"]
+
+    # In turns: what else the machine does hits all three alike.
+    ways = {
+        f"{args.threads}, kept when others come": kept,
+        "free cores at the start": chosen,
+        "following free cores": followed,
+    }
+    times = clock.in_turns([lambda way=way, n=n: way(n) for n in beside for way in ways.values()], args.rounds)
+    alone = times[0]
     training.close()
     print(
         f"{cores} cores, {found} of them free before, load {load:.1f}; {args.steps} steps of the compact network, "
         f"{args.precision}, medians of {args.rounds} turns"
     )
     rows = [
-        [way, n, f"{times[n] / args.steps:.2f}", f"{kept[0] / times[n]:.0%}"]
-        for way, times in ((f"{args.threads} threads", kept), ("free cores", chosen))
-        for n in beside
+        [way, n, f"{took / args.steps:.2f}", f"{alone / took:.0%}"]
+        for i, way in enumerate(ways)
+        for n, took in zip(beside, times[i :: len(ways)], strict=True)
     ]
     heads = ["threads", "busy neighbours", "seconds a step", f"speed, of {args.threads} threads alone"]
     print(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
@@ -94,11 +110,31 @@ def _train(given: dict) -> None:
 
     step = Ours(given).compact(64, 0 if given["tiny"] else CANDIDATES)
 
+    room = FreeCores(1)
+
+    def follow() -> None:
+        if threads := room.changed():
+            torch.set_num_threads(threads)
+
     def reply(name: str, asked: list[int]) -> dict:
-        assert name == "steps"
-        steps, threads = asked
-        torch.set_num_threads(threads)
-        return {"seconds": sum(clock.once(step, torch.device("cpu")) for _ in range(steps))}
+        nonlocal room
+        if name == "follow":
+            torch.set_num_threads(*asked)
+            room = FreeCores(*asked)
+            return {}
+        if name == "steps":
+            torch.set_num_threads(asked[1])
+        else:
+            began = time.monotonic()
+            while time.monotonic() - began < FOLLOW_SECONDS:
+                step()
+                follow()
+        seconds = 0.0
+        for _ in range(asked[0]):
+            seconds += clock.once(step, torch.device("cpu"))
+            if name == "following":
+                follow()
+        return {"seconds": seconds}
 
     clock.answer(reply)
 

@@ -239,6 +239,7 @@ def _train(
         save_seconds=60 * (args.save_minutes or compute.save_minutes),
         compiled=args.compile or compute.compile,
         trackers=[TRACKERS[name](about) for name in _trackers(args, settings)],
+        following=computing.following,
     )
     model, kept = place.model, place.kept_model
     with stop_on_signal() as stop, distributed.joined(device), contextlib.ExitStack() as held:
@@ -267,11 +268,12 @@ def _train(
             metrics = trainer.run()
             parents = [parent for parent in (args.datacfg, args.labels, args.pretrained) if parent]
             rows = place.metrics_file
+            how = precision_name(trainer.precision) + (f", {trainer.room.said}" if trainer.room else "")
             counts = {"images": images, "steps": trainer.at.step, **metrics}
             distributed.on_main(
                 lambda: write_record(
                     model, recipe, outputs={model.name: kept, config.name: config, rows.name: rows}, upstream=parents,
-                    seconds=trainer.at.seconds, device=f"{where} ({precision_name(trainer.precision)})", counts=counts,
+                    seconds=trainer.at.seconds, device=f"{where} ({how})", counts=counts,
                 )
             )  # fmt: skip
         if distributed.is_main():

@@ -22,10 +22,12 @@ class Compute(NamedTuple):
     Attributes:
         device: torch's.
         threads: of the CPU.
+        following: nobody said how many, and they may change with the cores that are free.
     """
 
     device: "torch.device"
     threads: int
+    following: bool
 
 
 def choose_compute(args: argparse.Namespace, compute: ComputeSettings) -> Compute:
@@ -48,7 +50,8 @@ def choose_compute(args: argparse.Namespace, compute: ComputeSettings) -> Comput
             f"--device {wanted} was asked for and PyTorch sees {torch.cuda.device_count()} GPU(s) here, numbered from 0: "
             "use --device cuda, or a lower number."
         )
-    return Compute(device, threads(args, compute))
+    said = _said_threads(args, compute)
+    return Compute(device, said or free_cores(), following=not said)
 
 
 def apply_compute(chosen: Compute) -> None:
@@ -61,14 +64,14 @@ def apply_compute(chosen: Compute) -> None:
     torch.set_num_threads(chosen.threads)
 
 
-def threads(args: argparse.Namespace, compute: ComputeSettings) -> int:
-    """CPU threads chosen by the command line, then the configuration, then HAWP_THREADS, then the cores that are free.
+def _said_threads(args: argparse.Namespace, compute: ComputeSettings) -> int:
+    """CPU threads chosen by the command line, then the configuration, then HAWP_THREADS; 0 where none of them says.
 
     Raises:
         UserError: HAWP_THREADS is no number of threads.
     """
     wanted = args.threads if getattr(args, "threads", None) is not None else compute.threads
-    return wanted or _threads_of_environment() or free_cores()
+    return wanted or _threads_of_environment()
 
 
 def _threads_of_environment() -> int:

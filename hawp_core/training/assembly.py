@@ -17,6 +17,7 @@ from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.free_cores import FreeCores
 from hawp_core.runtime.setting_types import Section, Settings, TrackerName
 from hawp_core.runtime.signals import StopRequest
 from hawp_core.training import distributed
@@ -41,6 +42,8 @@ class Work:
         save_seconds: between resumable states.
         compiled: fuse the network's operations; on one device only.
         trackers: that draw its metrics.
+        following: the CPU's threads follow the cores that are free, where this process alone trains, on the CPU. The one
+            thing here that changes bits.
     """
 
     device: torch.device
@@ -49,6 +52,7 @@ class Work:
     save_seconds: float
     compiled: bool
     trackers: Sequence[Tracker]
+    following: bool
 
 
 def make_trainer(
@@ -104,6 +108,10 @@ def make_trainer(
         stop=stop,
         compiled=work.compiled and distributed.world() == 1,
         trackers=work.trackers,
+        # Several processes would flee from each other; beside a GPU there is little to gain.
+        room=FreeCores(torch.get_num_threads())
+        if work.following and work.device.type == "cpu" and distributed.world() == 1
+        else None,
     )
 
 

@@ -25,6 +25,7 @@ from hawp_core.evaluation.protocol import measure_on_shapes
 from hawp_core.model.backbone import known_as
 from hawp_core.model.checkpoint import TrainingState, save_checkpoint, save_state
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.free_cores import FreeCores
 from hawp_core.runtime.half_precision import precision_name, precision_named, usual_precision
 from hawp_core.runtime.progress import bar, log
 from hawp_core.runtime.signals import StopRequest, interruption
@@ -68,6 +69,7 @@ class Trainer:
         save_seconds: time between two resumable states.
         compiled: fuse the network's operations with torch.compile; where that fails they run as they are.
         trackers: what draws the metrics, beside the file.
+        room: the cores whose number PyTorch's threads follow; without it they stay as they are.
     """
 
     def __init__(
@@ -84,13 +86,14 @@ class Trainer:
         stop: StopRequest,
         compiled: bool = False,
         trackers: Sequence[Tracker] = (),
+        room: FreeCores | None = None,
     ) -> None:
         # Channels last halves the time of a step on a CPU, and is what tensor cores want.
         self.network = network.to(memory_format=torch.channels_last)
         if compiled:
             compile_parts(network)
         self.data, self.validation, self.schedule = data, validation, schedule
-        self.place, self.recipe, self.stop = place, recipe, stop
+        self.place, self.recipe, self.stop, self.room = place, recipe, stop, room
         # That of the state, or of the device, where none is given: `run` knows them.
         self.precision, self._given_precision = precision or torch.float32, precision is not None
         self.save_seconds = save_seconds
@@ -152,7 +155,9 @@ class Trainer:
                     self.at.step += 1
                     self.at.seconds = time.monotonic() - began
                     shown.update()
-
+                    if self.room and (threads := self.room.changed()):
+                        torch.set_num_threads(threads)
+                        log.info("step %d: going on with %d thread(s), as many as have a core", self.at.step, threads)
                     # A signal to one of the processes, or its clock, decides for all.
                     late = time.monotonic() - saved > self.save_seconds
                     stopped_by, anyone_late = distributed.largest(self.stop.signal or 0, late)

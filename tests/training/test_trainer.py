@@ -1,8 +1,10 @@
 """The training loop: it learns, carries on to the bit, and stops where it should."""
 
+import itertools
 import json
 import math
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -14,6 +16,7 @@ from places import PHOTOGRAPHS, TINY
 
 import hawp_core.commands.train
 from hawp_core.model.checkpoint import load_checkpoint
+from hawp_core.runtime import devices, free_cores
 from hawp_core.training import trainer
 from hawp_core.training.metrics import StepRow, ValidationRow, read_metrics, to_line
 from hawp_core.training.schedule import Schedule
@@ -115,6 +118,19 @@ def test_an_interrupted_training_ends_in_the_same_bits(hawp, shapes, whole, monk
 
     # Rows of steps may be cut differently; validations must be the same, each once.
     assert told(whole) == told(cut)
+
+
+def test_threads_follow_free_cores_where_nobody_said_how_many(hawp, shapes, monkeypatch):
+    """What others leave is made up: two cores, then one."""
+    left = itertools.chain([2], itertools.repeat(1))
+    monkeypatch.setattr(free_cores, "_FOLLOW_SECONDS", 0)
+    monkeypatch.setattr(free_cores, "followed", lambda *_: next(left))
+    monkeypatch.setattr(devices, "free_cores", lambda: 1)
+    code, printed, folder = train(hawp, shapes, "following", "--threads", 0, "--epochs", 1)
+    assert code == 0, printed
+    assert re.findall(r"step (\d+): going on with (\d) thread", printed) == [("1", "2"), ("2", "1")]
+    assert torch.get_num_threads() == 1
+    assert json.loads((folder / "lineage.json").read_text())["device"] == "CPU (float32, 1 to 2 threads)"
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_images(hawp, shapes, monkeypatch):
