@@ -225,7 +225,8 @@ def load_settings(path: Path) -> tuple[Settings, Recipe | None]:
     given = read_yaml(path)
     if given.get("format") == RECIPE_FORMAT:
         recipe = read_recipe(path)
-        return complete(recipe.settings, path), recipe
+        network = recipe.settings.get("model")
+        return complete(recipe.settings, path, has_model=isinstance(network, dict) and "depth" in network), recipe
     return complete(given, path), None
 
 

@@ -13,10 +13,11 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.text import shown
 
-HELP = "look at the labels of a run in the browser, photograph by photograph and round by round"
+HELP = "look at the labels of a run, or at what hawp predict found, in the browser"
 DESCRIPTION = """Show the photographs of a run in the browser with the labels of each round drawn over them: a slider for the least
 score, what a round has in common with the one before, filters, and keys to walk. It serves this machine alone, at an address that
-it prints, until Ctrl-C; it reads only, and shows what a run adds while it goes on."""
+it prints, until Ctrl-C; it reads only, and shows what a run adds while it goes on. The JSON and JSON lines of hawp predict are
+shown in the same way."""
 
 LAST_PORT = 65535
 
@@ -25,7 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER",
-        help="where the run works, with data-ssl in it [the current folder]",
+        help="where the run works, with data-ssl in it; or results of hawp predict, JSON or JSON lines, or the folder in which "
+        "they lie, or their wireframes [the current folder]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER",
+        help="photographs of results of hawp predict [the folder around theirs]",
     )  # fmt: skip
     parser.add_argument(
         "--port", type=_port, default=0, metavar="N", help="port of the loopback to serve on; 0 takes a free one [0]"
@@ -43,12 +49,20 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.report.explore.server import HOST, application, listen, server
     from hawp_core.runtime.progress import log
 
-    if not args.folder.is_dir():
-        raise UserError(f"{shown(args.folder)} is no folder: give the one in which the run works, with data-ssl in it.")
-    shelf = Shelf(args.folder)
+    if not args.folder.exists():
+        raise UserError(
+            f"{shown(args.folder)} does not exist: give the folder in which the run works, or results of hawp predict."
+        )
+    if args.images is not None and not args.images.is_dir():
+        raise UserError(f"{shown(args.images)} is no folder: give that of the photographs as --images.")
+    shelf = Shelf(args.folder, args.images)
     sets, faults = shelf.look()
     for fault in faults:
         log.warning(fault)
+    if args.folder.is_file() and not sets:
+        raise UserError(
+            f"{shown(args.folder)} holds no result of hawp predict: give its JSON or JSON lines, or a folder."
+        )
     if not sets:
         log.info("no photographs are labelled in %s yet; the page shows them once a round has", shown(args.folder))
     # Whoever else is logged in on this machine reaches the port too, but does not know the address.

@@ -8,6 +8,7 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.model.architecture import TILE
 from hawp_core.runtime.devices import apply_compute, choose_compute
+from hawp_core.workflow.paths import PREDICTIONS
 
 HELP = "find the wireframes of images and videos"
 
@@ -36,9 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threshold", type=common.share, default=0.5, metavar="S", help="least score of a line, 0 to 1 [%(default)s]"
     )
-    parser.add_argument(
-        "--saveto", type=Path, default=Path("wireframes"), metavar="DIR", help="where to write [%(default)s]"
-    )
+    parser.add_argument("--saveto", type=Path, default=PREDICTIONS, metavar="DIR", help="where to write [%(default)s]")
     parser.add_argument("--ext", choices=ENDINGS, nargs="+", default=["png"], help="what to write [png]")
     parser.add_argument(
         "--size",
@@ -96,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.runtime.files import sha256
     from hawp_core.runtime.progress import log
     from hawp_core.runtime.signals import stop_on_signal
-    from hawp_core.runtime.text import shown
+    from hawp_core.runtime.text import counted, shown
     from hawp_core.workflow.settings import complete
 
     if args.tile is not None and args.size is None:
@@ -124,11 +123,11 @@ def run(args: argparse.Namespace) -> None:
     with stop_on_signal() as stop:
         outcome = Predictions(selection, model, options, stop).run()
     if selection.own:
-        log.info("%d pictures that hawp predict drew earlier are no photographs and were left out", len(selection.own))
+        log.info("left out, because hawp predict drew it: %s", counted(len(selection.own), "picture"))
     if outcome.earlier:
-        log.info("%d images had been done before", outcome.earlier)
-    log.info("%d images, %d lines, written to %s", outcome.images, outcome.lines, args.saveto)
+        log.info("%s had been done before", counted(outcome.earlier, "image"))
+    log.info("%s, %s, written to %s", counted(outcome.images, "image"), counted(outcome.lines, "line"), args.saveto)
     failures = [*selection.rejected, *outcome.failures]
     if failures:
         meant = len(selection.files) + len(selection.rejected)
-        raise UserError("; ".join([f"{len(failures)} of {meant} images were left out", *failures]))
+        raise UserError("; ".join([f"left out: {len(failures)} of {counted(meant, 'image')}", *failures]))

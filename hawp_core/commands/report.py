@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
+    require("h5py", "scipy", *(() if args.table else ("matplotlib",)))
     from hawp_core.report.finished import finished
     from hawp_core.report.table import as_text, rows
     from hawp_core.report.taken_in import taken_in
@@ -41,8 +42,6 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.workflow.planning import plan_run
     from hawp_core.workflow.record import write_record
 
-    if not args.table:
-        require("matplotlib")
     files, number = common.named_run(args)
     recipe = _recipe(files)
     if recipe:

@@ -20,11 +20,11 @@ OVERLAP = 1 / 8  # of a tile's side, that the next one sees too
 LEAST_SIDE = 16  # pixels of a tile, below which two could not overlap
 # Pixels. An end this near to a border between tiles was made by it.
 _AT_BORDER = 8.0
-# Two junctions of different tiles this near are one.
-_SAME_JUNCTION = 3.0
+# Two junctions of different tiles this near are one; a false end, which lies less exactly, may be a little farther from its own.
+_SAME_JUNCTION, _FALSE_END = 3.0, 5.0
 # Two pieces are of one line if they are nowhere farther apart than this, along a common stretch of at least that; and
 # what is joined is nowhere farther from straight.
-_ASIDE, _COMMON = 3.0, 10.0
+_ASIDE, _COMMON = 5.0, 10.0
 # A line is the same as another tile's if neither of its ends lies farther beyond the other than this.
 _BEYOND = 8.0
 
@@ -94,7 +94,7 @@ class _Run(NamedTuple):
 def merge(tiles: Sequence[Tile], found: Sequence[Wireframe], width: int, height: int) -> Wireframe:
     """The wireframe of a picture of `width` x `height` pixels from those of its tiles.
 
-    Junctions that two tiles have in common become one, where the tile lies that shows it farthest from a border. Lines
+    Junctions that two tiles have in common become one, in the middle of where they see it. Lines
     that go on in the next tile become one line, with the mean of their scores weighted by length. A line that two tiles
     found is kept once. Junctions that no line uses are left out.
 
@@ -122,6 +122,8 @@ def merge(tiles: Sequence[Tile], found: Sequence[Wireframe], width: int, height:
         )
         parts[-1].near = [j for j, other in enumerate(tiles) if j != i and _overlap(tile, other)]
     stands_for = _common_junctions(parts, first, junctions, depth)
+    junctions = _means(stands_for, junctions)
+    _take_false_ends_for_true(stands_for, parts, junctions, depth)
     runs = _followed(parts, junctions, stands_for)
     kept = _once(runs, parts, junctions, depth)
     edges = np.array([run.edge for run in kept]).reshape(-1, 2)
@@ -145,7 +147,7 @@ def _depth(tile: Tile, points: np.ndarray, width: int, height: int) -> np.ndarra
 
 
 def _common_junctions(parts: list[_Part], first: np.ndarray, junctions: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """(N,) the junction that stands for each one: of those that two tiles see at one place, the farthest from a border."""
+    """(N,) the junction that stands for each one: of those that tiles see at one place, the farthest from a border."""
     stands_for = np.arange(len(junctions))
     for i, part in enumerate(parts):
         for j in (j for j in part.near if j > i):
@@ -161,6 +163,28 @@ def _common_junctions(parts: list[_Part], first: np.ndarray, junctions: np.ndarr
                 shallow, deep = sorted((one, other), key=lambda each: (depth[each], -each))
                 stands_for[shallow] = deep
     return np.array([_root(stands_for, each) for each in range(len(junctions))], int)
+
+
+def _means(stands_for: np.ndarray, junctions: np.ndarray) -> np.ndarray:
+    """(N, 2) junctions; one that stands for several lies in their middle."""
+    count = np.bincount(stands_for, minlength=len(junctions))
+    sums = np.stack([np.bincount(stands_for, each, minlength=len(junctions)) for each in junctions.T], axis=1)
+    return np.where(count[:, None] > 1, sums / np.maximum(count, 1)[:, None], junctions)
+
+
+def _take_false_ends_for_true(
+    stands_for: np.ndarray, parts: list[_Part], junctions: np.ndarray, depth: np.ndarray
+) -> None:
+    """Where a border passes by a junction, lines that lead there end beside it: they end at what a neighbour sees of it."""
+    true = [np.unique(part.edges[~part.cut]) for part in parts]
+    for part in parts:
+        others = np.concatenate([np.zeros(0, int), *(true[j] for j in part.near)])
+        false = np.unique(part.edges[part.cut])
+        if not len(others) or not len(false):
+            continue
+        apart = np.hypot(*(junctions[false][:, None] - junctions[others][None]).T).T
+        near = apart.min(axis=1) < _FALSE_END
+        stands_for[false[near]] = stands_for[others[apart.argmin(axis=1)[near]]]
 
 
 def _root(stands_for: np.ndarray, junction: int) -> int:
@@ -263,12 +287,17 @@ def _once(runs: list[_Run], parts: list[_Part], junctions: np.ndarray, depth: np
     """The lines without those that another tile found too, though with other ends.
 
     Two lines are one if no tile tells them apart (shows both, by different pieces) and one covers the other. The one
-    of more pieces stays, then the one whose ends are farther from borders.
+    whose ends no border made stays, then the one of more pieces, then the one whose ends are farther from borders.
     """
     ends = junctions[[run.edge for run in runs]].reshape(-1, 2, 2)
     lengths = np.hypot(*(ends[:, 1] - ends[:, 0]).T)
     trust = [
-        (len(run.pieces), min(_AT_BORDER * 8, *depth[list(run.edge)]), length)
+        (
+            bool((depth[list(run.edge)] >= _AT_BORDER).all()),
+            len(run.pieces),
+            min(_AT_BORDER * 8, *depth[list(run.edge)]),
+            length,
+        )
         for run, length in zip(runs, lengths, strict=True)
     ]
     order = sorted(range(len(runs)), key=lambda k: trust[k], reverse=True)
@@ -295,7 +324,8 @@ def _covered(line: np.ndarray, others: np.ndarray) -> np.ndarray:
     along = np.einsum("nij,nj->ni", offset, way)
     aside = np.einsum("nij,nj->ni", offset, np.stack([-way[:, 1], way[:, 0]], axis=1))
     low, high = along.min(axis=1), along.max(axis=1)
+    # Of one that leaves a common junction at a right angle, what lies beside the other is a point.
+    within = (low > -_BEYOND) & (high < length + _BEYOND) & (np.abs(aside).max(axis=1) < _ASIDE)
     apart = _apart(along, aside, np.maximum(low, 0.0), np.minimum(high, length))
-    within = (low > -_BEYOND) & (high < length + _BEYOND)
-    around = (low < _BEYOND) & (high > length - _BEYOND)
-    return (apart < _ASIDE) & (within | around) & (np.minimum(high, length) > np.maximum(low, 0.0))
+    around = (low < _BEYOND) & (high > length - _BEYOND) & (apart < _ASIDE)
+    return (within | around) & (np.minimum(high, length) > np.maximum(low, 0.0))

@@ -38,6 +38,10 @@ class Wireframe:
         if len(self.edges) and not (0 <= self.edges.min() and self.edges.max() < len(self.junctions)):
             raise ValueError(f"an edge names a junction outside 0..{len(self.junctions) - 1}")
 
+    def __repr__(self) -> str:
+        """Its size in numbers; the arrays are for programs."""
+        return f"<Wireframe of {self.width} x {self.height} pixels: {len(self.junctions)} junctions, {len(self.edges)} lines>"
+
     @property
     def lines(self) -> np.ndarray:
         """(M, 4) float32: x1, y1, x2, y2 of every edge, pixels."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hawp_core.data.label_file import LabelFile
+from hawp_core.data.labelled import Labelled
 from hawp_core.evaluation.repeatability import nearest, repeatability
 from hawp_core.geometry.line_distances import THRESHOLD, structural_distances
 from hawp_core.geometry.wireframe import Wireframe
@@ -21,7 +21,7 @@ def chosen(names: Iterable[str], most: int) -> list[str]:
     return heapq.nsmallest(most, names, key=lambda name: hashlib.sha256(name.encode()).digest())
 
 
-def agreement(first: LabelFile, second: LabelFile, size: int) -> dict[str, float]:
+def agreement(first: Labelled, second: Labelled, size: int) -> dict[str, float]:
     """The share of lines that two label files have in common, by photograph.
 
     A line is common to both when the other file has one within 5 pixels of the network's input (structural distance),

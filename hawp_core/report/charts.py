@@ -31,6 +31,7 @@ from hawp_core.report.chart import (
 from hawp_core.report.costs import Cost
 from hawp_core.report.finished import Finished
 from hawp_core.report.table import Row
+from hawp_core.runtime.text import counted
 from hawp_core.training.metrics import MetricsRow, StepRow, ValidationRow, read_metrics
 from hawp_core.workflow.paths import epochs
 from hawp_core.workflow.recipe import SynthesizeRecipe
@@ -99,16 +100,12 @@ def _boxes(each: Finished, taken: dict[str, str]) -> list[list[str]]:
     scores = f"sAP10 {numeral(shapes.sAP10 if shapes else None, '.1f') or '?'}, Rep-5 {numeral(repeated, '.3f') or 'undefined'}"
     return [
         ["measurement", each.evaluate.key, scores],
-        ["training", each.train.key, _counted(epochs(each.train), "epoch") + taken["train"]],
+        ["training", each.train.key, counted(epochs(each.train), "epoch") + taken["train"]],
         [
-            f"labels of {_counted(each.labels.images, 'photograph')}", each.export.key,
+            f"labels of {counted(each.labels.images, 'photograph')}", each.export.key,
             f"{each.labels.lines_per_image:.1f} lines an image{taken['export']}",
         ],
     ]  # fmt: skip
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _box(axes: Axes, left: float, middle: float, colour: str, lines: list[str]) -> None:

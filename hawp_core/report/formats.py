@@ -12,19 +12,18 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from hawp_core.data.photographs.selection import SOFTWARE, VIDEO, signed_mp4
+from hawp_core.data.predicted import SCHEMA
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.drawing import overlay, save_png
 from hawp_core.runtime.files import replacing, write_text
 from hawp_core.runtime.text import shown
 from hawp_core.workflow.recipe_file import KEY_LENGTH
 
-JSON_SCHEMA = "hawp-rounds wireframe 1"
-
 
 def to_json(name: str, wireframe: Wireframe, made: str) -> dict[str, object]:
     """A wireframe in the layout that users of HAWP and LIMAP read; docs/formats.md describes every field."""
     return {
-        "schema": JSON_SCHEMA,
+        "schema": SCHEMA,
         "made": made,
         "filename": name,
         "width": wireframe.width,
@@ -79,7 +78,7 @@ def save(path: Path, name: str, image: np.ndarray | None, wireframe: Wireframe, 
 # a check sum follows, whose bytes may look like digits.
 _MADE = rb"([0-9a-f]{%d})" % KEY_LENGTH
 _BEGINNINGS = {
-    ".json": rb'\{"schema": "' + JSON_SCHEMA.encode() + rb'", (?:"made": "' + _MADE + rb'")?',
+    ".json": rb'\{"schema": "' + SCHEMA.encode() + rb'", (?:"made": "' + _MADE + rb'")?',
     ".svg": rb'<svg [^>]*viewBox="[0-9 ]+"(?: data-made="' + _MADE + rb'")?>\n<title>Wireframe of ',
     ".png": rb"\x89PNG.*?tEXtSoftware\0" + SOFTWARE.encode() + rb".{4}(?:.{4}tEXtMade\0" + _MADE + rb")?",
 }

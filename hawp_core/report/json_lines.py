@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 
+from hawp_core.data.predicted import BEGINNING, JSON_LINES
 from hawp_core.errors import UserError
-from hawp_core.report.formats import JSON_SCHEMA
 from hawp_core.report.ownership import foreign
 from hawp_core.runtime.files import parse_json, replacing
 from hawp_core.runtime.journal import work_folder
 from hawp_core.runtime.lease import lease
 from hawp_core.runtime.progress import log
 from hawp_core.runtime.signals import StopRequest
-
-NAME = "wireframes.jsonl"
-_BEGINNING = json.dumps({"schema": JSON_SCHEMA})[:-1].encode()
 
 
 @contextlib.contextmanager
@@ -31,7 +28,7 @@ def json_lines(folder: Path, wanted: Callable[[str], str | None], stop: StopRequ
         UserError: as `JsonLines`.
         Interrupted: asked to stop while waiting.
     """
-    path = folder / NAME
+    path = folder / JSON_LINES
     with (
         lease(work_folder(path), stop=stop, say=log.info, passing=True),
         contextlib.closing(JsonLines(path, wanted)) as rows,
@@ -72,7 +69,7 @@ class JsonLines:
             yield from stream
 
     def _keep(self, line: bytes, wanted: Callable[[str], str | None]) -> bool:
-        if not line.startswith(_BEGINNING[: len(line)]):
+        if not line.startswith(BEGINNING[: len(line)]):
             raise foreign(self._path)
         if not line.endswith(b"\n"):
             return False

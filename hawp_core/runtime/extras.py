@@ -28,19 +28,19 @@ def require(*modules: str) -> None:
     """Make sure that libraries are there before work begins that will import them.
 
     Args:
-        modules: keys of `EXTRA_OF`.
+        modules: keys of `EXTRA_OF`; the extra of the last one brings them all.
 
     Raises:
         UserError: one is not installed.
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise UserError(how_to_get(module))
+            raise UserError(how_to_get(module, EXTRA_OF[modules[-1]]))
 
 
-def how_to_get(module: str) -> str:
-    """One sentence on how to install a module of `EXTRA_OF`."""
-    extra = EXTRA_OF[module]
+def how_to_get(module: str, extra: str = "") -> str:
+    """One sentence on how to install a module of `EXTRA_OF`, alone or with all of another extra that brings it."""
+    extra = extra or EXTRA_OF[module]
     return (
         f"{module} is not installed and comes with the extra '{extra}': say `pip install 'hawp-rounds[{extra}]'`, "
         "or `make setup` in a checkout."

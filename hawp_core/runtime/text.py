@@ -25,3 +25,8 @@ def shown(name: Path | str) -> str:
 def gigabytes(size: int) -> str:
     """Bytes in a unit that suits them."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things: 1 image, 2 images."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -24,6 +24,8 @@ from hawp_core.workflow.recipe_file import KEY_LENGTH, RECIPES
 from hawp_core.workflow.sharding import shard_name
 
 MODELS, DATA, REPORTS, LOGS = Path("exp-ssl"), Path("data-ssl"), Path("reports"), Path("logs")
+# Where hawp predict writes, unless it is told another folder.
+PREDICTIONS = Path("wireframes")
 
 # Who trains an address, whatever the name: no name of a run begins with a dot.
 AT_WORK = MODELS / ".at-work"

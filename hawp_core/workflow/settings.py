@@ -55,12 +55,13 @@ def _laid_over(below: Nested, above: Nested) -> Nested:
     return both
 
 
-def complete(given: Nested, source: Path | str = "the configuration") -> Settings:
+def complete(given: Nested, source: Path | str = "the configuration", *, has_model: bool | None = None) -> Settings:
     """All settings: those of `given`, and the defaults of all others.
 
     Args:
         given: nested settings; sections may be missing.
         source: where they come from, for messages.
+        has_model: as for `check_together`; by itself, whether there is a section `model`.
 
     Raises:
         UserError: an unknown setting, a wrong type, or a value out of range.
@@ -68,7 +69,7 @@ def complete(given: Nested, source: Path | str = "the configuration") -> Setting
     given = _with_values(schema(), given)
     check(given, source)
     settings = _made(given, source)
-    check_together(settings, source, has_model="model" in given)
+    check_together(settings, source, has_model="model" in given if has_model is None else has_model)
     return settings
 
 
@@ -178,12 +179,14 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
     """Make sure that settings go together.
 
     Args:
-        has_model: whether the network's settings are the run's own. The recipe of a measurement has no section `model`: what
-            fits its network, the network says.
+        has_model: whether the network's settings are the run's own. The recipe of a measurement has no section `model`, that of
+            shapes only the side of its input: what fits the network, the network says.
 
     Raises:
         UserError: two of them contradict each other.
     """
+    if not has_model:
+        return
     model = settings.model
     multiple = 4 * 2**model.depth
     if model.image_size % multiple:
@@ -192,7 +195,7 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
             f"set it to {round(model.image_size / multiple) * multiple or multiple}, or lower model.depth."
         )
     size = settings.evaluate.size
-    if has_model and size % multiple:
+    if size % multiple:
         raise UserError(
             f"{source}: evaluate.size is {size}, which is no multiple of {multiple} (4 * 2^depth): "
             f"set it to {round(size / multiple) * multiple or multiple}, or to 0, the network's own size."

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import hawp_core
+from hawp_core.data.predicted import SCHEMA
 from hawp_core.geometry.line_distances import structural_distances
 from hawp_core.geometry.wireframe import Wireframe
-from hawp_core.report.formats import JSON_SCHEMA, save, to_json, to_svg
+from hawp_core.report.formats import save, to_json, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 WIREFRAME = Wireframe([[0, 0], [30, 0], [30.5, 20.25]], [[0, 1], [1, 2]], [0.75, 0.5], 40, 30)
@@ -44,7 +45,7 @@ def test_every_format_holds_the_same_wireframe(model, photographs, tmp_path, haw
     with Image.open(photographs / "a.jpg") as image:
         size = image.size
     assert (said["width"], said["height"]) == size == (int(arrays["width"]), int(arrays["height"]))
-    assert said["filename"] == "a.jpg" and said["schema"] == JSON_SCHEMA
+    assert said["filename"] == "a.jpg" and said["schema"] == SCHEMA
     assert len(said["edges"]) > 0
     np.testing.assert_array_equal(np.float32(said["vertices"]), arrays["junctions"])
     np.testing.assert_array_equal(said["edges"], arrays["edges"])

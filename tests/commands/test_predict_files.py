@@ -52,7 +52,7 @@ def test_images_that_paths_do_not_tell_apart_are_refused_before_the_first(predic
 def test_an_image_named_twice_is_one_image(predict, tmp_path):
     photograph(tmp_path / "a" / "x.png")
     code, printed = predict("a/x.png", "a", "./a/x.png", "--saveto", "o")
-    assert code == 0 and "1 images" in printed
+    assert code == 0 and "1 image, " in printed
     assert written(tmp_path / "o") == ["x.png.png"]
 
 
@@ -80,7 +80,7 @@ def test_a_second_run_in_the_same_folder_does_the_same(predict, tmp_path):
     assert predict("in", "--saveto", "in")[0] == 0
     first = written(tmp_path / "in")
     code, printed = predict("in", "--saveto", "in")
-    assert code == 0 and "1 images" in printed and "1 pictures that hawp predict drew" in printed
+    assert code == 0 and "1 image had been done" in printed and "hawp predict drew it: 1 picture" in printed
     assert written(tmp_path / "in") == first == ["x.jpg", "x.jpg.png"]
     assert is_own(tmp_path / "in" / "x.jpg.png") and not is_own(photograph(tmp_path / "p.png"))
 

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from hawp_core.data.predicted import JSON_LINES
 from hawp_core.errors import UserError
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.formats import made_by, save
-from hawp_core.report.json_lines import NAME, JsonLines, json_lines
+from hawp_core.report.json_lines import JsonLines, json_lines
 from hawp_core.runtime.signals import StopRequest
 
 
@@ -28,7 +29,7 @@ def predict(model, hawp, tmp_path, monkeypatch, photographs):
 
 
 def rows(folder):
-    return [json.loads(line) for line in (folder / NAME).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / JSON_LINES).read_text().splitlines()]
 
 
 def test_what_is_there_is_not_made_again_unless_image_or_settings_changed(predict, tmp_path):
@@ -53,12 +54,12 @@ def test_json_lines_hold_what_files_of_json_hold_and_carry_on(predict, tmp_path)
     found = {row["filename"]: row for row in rows(tmp_path / "out")}
     assert found == files and len(found) == 6
     # Killed within a row: the half is gone, the others stay as they are, and the missing ones are made.
-    whole = (tmp_path / "out" / NAME).read_bytes()
+    whole = (tmp_path / "out" / JSON_LINES).read_bytes()
     first = whole.splitlines(keepends=True)
-    (tmp_path / "out" / NAME).write_bytes(b"".join(first[:3]) + first[3][:40])
+    (tmp_path / "out" / JSON_LINES).write_bytes(b"".join(first[:3]) + first[3][:40])
     code, printed = predict("in", "--saveto", "out", "--ext", "jsonl")
     assert code == 0 and "3 images had been done before" in printed and "3 images, " in printed
-    assert (tmp_path / "out" / NAME).read_bytes() == whole
+    assert (tmp_path / "out" / JSON_LINES).read_bytes() == whole
     # Another photograph is added; another setting replaces the row of its own photograph only.
     assert predict("in/a.jpg", "--saveto", "out", "--ext", "jsonl", "--size", "native")[0] == 0
     after = {row["filename"]: row for row in rows(tmp_path / "out")}
@@ -87,7 +88,7 @@ def test_a_stopped_command_carries_on(predict, tmp_path, monkeypatch):
     assert code == 0 and "2 images had been done before" in printed and len(rows(tmp_path / "out")) == 6
 
 
-@pytest.mark.parametrize("name", ["a.jpg.json", "a.jpg.png", "a.jpg.svg", "a.jpg.npz", NAME])
+@pytest.mark.parametrize("name", ["a.jpg.json", "a.jpg.png", "a.jpg.svg", "a.jpg.npz", JSON_LINES])
 def test_a_file_that_is_no_result_is_not_written_over(predict, tmp_path, name):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text('{"mine": 1}\n')
@@ -98,9 +99,9 @@ def test_a_file_that_is_no_result_is_not_written_over(predict, tmp_path, name):
 
 
 def test_a_full_disk_leaves_whole_rows(tmp_path, monkeypatch):
-    lines = JsonLines(tmp_path / NAME, lambda _: None)
+    lines = JsonLines(tmp_path / JSON_LINES, lambda _: None)
     lines.add([{"schema": "hawp-rounds wireframe 1", "filename": "a"}])
-    whole = (tmp_path / NAME).read_bytes()
+    whole = (tmp_path / JSON_LINES).read_bytes()
 
     class Full:
         def __init__(self, stream):
@@ -121,7 +122,7 @@ def test_a_full_disk_leaves_whole_rows(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="No space left"):
         lines.add([{"schema": "hawp-rounds wireframe 1", "filename": "b" * 20}])
     lines.close()
-    assert (tmp_path / NAME).read_bytes() == whole
+    assert (tmp_path / JSON_LINES).read_bytes() == whole
 
 
 WRITER = """
@@ -149,7 +150,7 @@ def test_two_commands_do_not_write_one_file_at_once(tmp_path):
         assert other.wait(60) == 0
         mine.add([{"schema": "hawp-rounds wireframe 1", "filename": "third"}])
     assert [row["filename"] for row in rows(out)] == ["second", "third"]
-    assert [path.name for path in out.iterdir()] == [NAME]
+    assert [path.name for path in out.iterdir()] == [JSON_LINES]
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "json", "npz"])
@@ -208,7 +209,7 @@ def test_frames_of_a_video_are_images_and_an_overlay_is_a_video(predict, tmp_pat
     exit_code, printed = predict(*words)
     assert exit_code == 0 and "4 images had been done before" in printed and "0 images, " in printed
     # A video of ours is none to look at.
-    assert "drew earlier" in predict(f"out/{name}.mp4", "--saveto", "again")[1]
+    assert "hawp predict drew it: 1 picture" in predict(f"out/{name}.mp4", "--saveto", "again")[1]
 
 
 def test_videos_in_a_folder_are_named_and_looked_at_where_they_are_asked_for(predict, tmp_path):
@@ -231,13 +232,13 @@ def test_broken_videos_are_named_and_what_can_be_decoded_is_done(predict, tmp_pa
     (tmp_path / "none.mp4").write_bytes(b"no film")
     (tmp_path / "empty.avi").touch()
     code, printed = predict("half.avi", "none.mp4", "empty.avi", "in/a.jpg", "--saveto", "out", "--ext", "jsonl", "mp4")
-    assert code == 2 and "3 of 4 images were left out" in printed and "Traceback" not in printed
+    assert code == 2 and "left out: 3 of 4 images" in printed and "Traceback" not in printed
     assert "half.avi cannot be used as a video (it was cut short" in printed
     assert "none.mp4 cannot be used as a video (its content is no video" in printed
     assert "empty.avi cannot be used as a video (it is empty)" in printed
     names = [row["filename"] for row in rows(tmp_path / "out")]
     assert names[:2] == ["a.jpg", "half.avi/000000"] and 3 <= len(names) < 10
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [NAME]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [JSON_LINES]
 
 
 def test_a_list_of_files_in_disguise_opens_none(predict, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hawp_core.geometry.homography import clip_lines
-from hawp_core.geometry.tiles import cut, merge
+from hawp_core.geometry.tiles import _covered, cut, merge
 from hawp_core.geometry.wireframe import Wireframe
 
 
@@ -89,3 +89,28 @@ def test_a_gap_between_two_lines_stays_a_gap():
         (20, 60, 100, 60),
         (132, 60, 212, 60),
     ]
+
+
+def test_a_line_that_a_border_cut_beside_a_junction_ends_at_it():
+    tiles = cut(240, 128, 128)
+    left = Wireframe([[20, 60], [126, 63]], [[0, 1]], [0.9], 128, 128)
+    right = Wireframe([[12, 60], [12, 20]], [[0, 1]], [0.8], 128, 128)
+    whole = merge(tiles, [left, right], 240, 128)
+    assert sorted(map(tuple, whole.lines.tolist())) == [(20, 60, 124, 60), (124, 60, 124, 20)]
+
+
+def test_a_line_that_leaves_another_ones_end_at_a_right_angle_does_not_lie_on_it():
+    rng = np.random.default_rng(0)
+    for start, end in rng.uniform(0, 200, (200, 2, 2)):
+        way = (end - start) / np.hypot(*(end - start))
+        # It is beside the other by less than rounding takes away.
+        other = end + rng.uniform(0, 6) * way + 60 * np.array([-way[1], way[0]])
+        assert not _covered(np.stack([end, other]), np.stack([start, end])[None]).any()
+
+
+def test_a_junction_of_two_tiles_lies_in_the_middle_of_where_they_see_it():
+    tiles = cut(240, 128, 128)
+    left = Wireframe([[20, 60], [118, 60]], [[0, 1]], [0.9], 128, 128)
+    right = Wireframe([[8, 62], [90, 20]], [[0, 1]], [0.8], 128, 128)
+    whole = merge(tiles, [left, right], 240, 128)
+    assert len(whole.junctions) == 3 and [119, 61] in whole.junctions.tolist()

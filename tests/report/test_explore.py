@@ -25,10 +25,13 @@ from places import ROOT, TINY
 from hawp_core.data.data_config import PhotographData
 from hawp_core.data.label_file import LabelFile
 from hawp_core.data.label_writing import write_labels
+from hawp_core.data.predicted import JSON_LINES
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report.agreement import agreement
 from hawp_core.report.explore.label_sets import Shelf, runs
 from hawp_core.report.explore.server import application, listen, server
+from hawp_core.report.formats import save, to_json
+from hawp_core.report.json_lines import JsonLines
 from hawp_core.runtime.files import replacing
 from hawp_core.workflow import settings
 from hawp_core.workflow.paths import artifact, label_file
@@ -101,10 +104,10 @@ def drawn(path: Path, moved: float, number: int) -> Wireframe:
 
 
 @contextlib.contextmanager
-def served(folder: Path):
-    """Serve a working folder while the block runs: its port."""
+def served(folder: Path, images: Path | None = None):
+    """Serve a working folder, or results, while the block runs: its port."""
     listening = listen(0)
-    answering = server(application(Shelf(folder), SECRET))
+    answering = server(application(Shelf(folder, images), SECRET))
     thread = threading.Thread(target=answering.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -142,6 +145,29 @@ def told(port: int, path: str) -> dict:
 def newest(port: int) -> int:
     """The number of the last labelling of the newest run."""
     return told(port, "runs")["runs"][0][-1]
+
+
+@pytest.fixture
+def predicted(tmp_path, pictures) -> SimpleNamespace:
+    """What `hawp predict` leaves of two of three photographs, as JSON lines and as JSON; `add` does the third."""
+    folder = tmp_path / "wireframes"
+    names = [HOSTILE[0], "sub/plain.png", "turned.jpg"]
+    found = [drawn(pictures / name, 0.0, 0) for name in names]
+    lines = JsonLines(folder / JSON_LINES, lambda _: None)
+
+    def add(*rows: int) -> None:
+        lines.add([to_json(names[row], found[row], "0" * 16) for row in rows])
+
+    add(0, 1)
+    save(inside_of(folder, "sub/plain.png.json"), names[1], None, found[1], "0" * 16)
+    (folder / "others.json").write_text("{}")
+    yield SimpleNamespace(folder=tmp_path, lines=folder / JSON_LINES, names=names, found=found, add=add)
+    lines.close()
+
+
+def inside_of(folder: Path, name: str) -> Path:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    return folder / name
 
 
 # Who gets an answer
@@ -273,6 +299,36 @@ def test_runs_by_hand_have_rounds_too_and_a_circle_ends(tmp_path):
     assert runs([ours, theirs, mine, others]) == [[theirs, others], [ours, mine]]
     around, back = made(7, "p", "1" * 8, "2" * 8), made(8, "q", "2" * 8, "1" * 8)
     assert runs([around, back, made(9, "r", "3" * 8, "1" * 8)])[0][-1].name == "r"
+
+
+def test_what_predict_found_is_shown_as_json_and_as_json_lines(predicted, pictures):
+    with served(predicted.folder, pictures) as port:
+        found = told(port, "runs")
+        sets = {each["name"]: (int(number), each) for number, each in found["sets"].items()}
+        assert sets.keys() == {"wireframes", JSON_LINES} and found["faults"] == []
+        number, about = sets[JSON_LINES]
+        assert (about["images"], about["lines"]) == (2, 2 * LINES)
+        listing = told(port, f"sets/{number}")
+        assert listing["names"] == predicted.names[:2] and listing["lines"] == [LINES] * 2
+        told_lines = told(port, f"sets/{number}/lines/1")
+        assert np.allclose(told_lines["lines"], predicted.found[1].lines, atol=0.01) and "kept" not in told_lines
+        assert told(port, f"sets/{number}/agreement")["agreement"] == [None] * 2
+        assert ask(port, f"sets/{number}/picture/0/99").getheader("Content-Type") == "image/jpeg"
+        assert told(port, f"sets/{sets['wireframes'][0]}")["names"] == ["sub/plain.png"]
+        # A row that is added changes no number; a file that is written anew does.
+        predicted.add(2)
+        assert (
+            told(port, "runs")["sets"][str(number)]["images"] == 3 and len(told(port, f"sets/{number}")["names"]) == 3
+        )
+        content = predicted.lines.read_bytes().splitlines(keepends=True)
+        with replacing(predicted.lines) as temporary:
+            temporary.write_bytes(content[2] + content[0])
+        told(port, "runs")
+        assert b"look at the list again" in ask(port, f"sets/{number}").content
+    with served(predicted.lines) as port:
+        number = newest(port)
+        assert told(port, f"sets/{number}")["names"] == predicted.names[::-2]
+        assert b"--images" in ask(port, f"sets/{number}/picture/0/99").content
 
 
 # In a browser
@@ -418,6 +474,18 @@ def test_a_folder_without_labels_says_so_until_there_are_some(chromium, run):
         assert chromium.value("document.querySelector('#message').hidden")
 
 
+def test_the_page_shows_what_predict_finds_while_it_works(chromium, predicted, pictures, tmp_path):
+    with served(predicted.lines, pictures) as port:
+        page = opened(chromium, port)
+        page.press("ArrowDown")
+        page.wait(f"document.querySelector('#title').textContent === {json.dumps(predicted.names[1])}")
+        assert page.text("#rounds [aria-current=true]").startswith("hawp predict")
+        assert coloured(page, Path(os.environ.get("HAWP_SCREENSHOTS", tmp_path)) / "explore-predict.png") > 500
+        predicted.add(2)
+        page.wait("document.querySelector('#counted').textContent.startsWith('3 of 3')")
+        assert page.text("#title") == predicted.names[1] and page.errors == []
+
+
 # The command
 
 
@@ -440,5 +508,5 @@ def test_a_port_in_use_and_a_folder_that_is_none_are_one_sentence(workplace, haw
         code, printed = hawp("explore", "--port", port, "--no-browser")
     assert code == 2 and f"port {port} cannot be opened" in printed and "--port" in printed.splitlines()[-1]
     code, printed = hawp("explore", "nowhere")
-    assert code == 2 and "nowhere is no folder" in printed and len(printed.splitlines()) == 1
+    assert code == 2 and "nowhere does not exist" in printed and len(printed.splitlines()) == 1
     assert hawp("explore", "--port", "65536")[0] == 2

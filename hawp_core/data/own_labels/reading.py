@@ -15,6 +15,7 @@ from hawp_core.data.own_labels import cvat, labelme, lcnn_npz, wireframe_json
 from hawp_core.data.own_labels.drawn import Drawn
 from hawp_core.data.photographs.folder import locate
 from hawp_core.data.photographs.manifest import Manifest
+from hawp_core.data.predicted import SCHEMA
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import LARGEST_JSON, parse_json, read_limited
 from hawp_core.runtime.text import first_line, shown
@@ -139,6 +140,8 @@ def _read(path: Path, below: Path, images: Path) -> tuple[str, list[Drawn], int]
             return "labelme", [drawn], others
         if isinstance(content, list):
             return "json", wireframe_json.drawn_in(path, content), 0
+        if isinstance(content, dict) and content.get("schema") == SCHEMA:
+            return "json", wireframe_json.drawn_in(path, [content | {"scores": content["edges-weights"]}]), 0
         raise ValueError("it holds neither a list of images nor labelme's shapes")
     except OSError as error:
         reason = f"it cannot be read: {error.strerror}" if error.strerror else first_line(error)

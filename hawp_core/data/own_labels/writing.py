@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from hawp_core.data.label_file import LabelFile
+from hawp_core.data.labelled import Labelled
 from hawp_core.data.own_labels import cvat, labelme, lcnn_npz, wireframe_json
 from hawp_core.data.photographs.folder import resolve
 from hawp_core.errors import UserError
@@ -75,8 +75,8 @@ def _apart(names: Sequence[str], ending: str) -> list[str]:
     return [f"{name}{ending}" for name in (short if apart else names)]
 
 
-def chosen(labels: LabelFile, names: Sequence[str], min_score: float) -> list[tuple[str, Wireframe]]:
-    """Photographs of a label file and their lines of at least a score; all of them where `names` is empty.
+def chosen(labels: Labelled, names: Sequence[str], min_score: float) -> list[tuple[str, Wireframe]]:
+    """Photographs of a label file, or of results, and their lines of at least a score; all of them where `names` is empty.
 
     Raises:
         UserError: a name that the file does not have.

@@ -51,7 +51,9 @@ def bundled_folder() -> Path:
     """
     found = importlib.util.find_spec("skimage")
     if found is None or not found.submodule_search_locations:
-        raise UserError(how_to_get("skimage"))
+        raise UserError(
+            f"{how_to_get('skimage')} Or name your own photographs: --config 'photographs={{folder: photos}}'."
+        )
     return Path(found.submodule_search_locations[0]) / "data"
 
 

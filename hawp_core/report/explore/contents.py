@@ -7,7 +7,7 @@ import threading
 import numpy as np
 from PIL import Image
 
-from hawp_core.data.label_file import LabelFile
+from hawp_core.data.labelled import Labelled
 from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import resolve
 from hawp_core.errors import UserError
@@ -92,8 +92,14 @@ class Contents:
         labelled = self._shelf.find(number)
         labels = self._shelf.labels(labelled)
         name = _named(labels, row)
+        path = resolve(labelled.folder, name)
+        if labelled.predicted and not path.is_file():
+            raise UserError(
+                f"{shown(name)} does not lie in {shown(labelled.folder)}: give the folder of the photographs with --images. Frames of "
+                "videos are not shown."
+            )
         with _DECODING:
-            gray, size = read_gray(resolve(labelled.folder, name))
+            gray, size = read_gray(path)
             labelled_size = (labels[row].width, labels[row].height)
             if size != labelled_size:
                 raise UserError(
@@ -111,10 +117,11 @@ def _about(labelled: LabelSet) -> Content:
     return {
         "run": labelled.run, "title": labelled.title, "name": labelled.name, "key": labelled.key, "images": labelled.images,
         "lines": labelled.lines, "written": labelled.written, "folder": shown(labelled.folder), "side": labelled.side,
+        "predicted": labelled.predicted,
     }  # fmt: skip
 
 
-def _named(labels: LabelFile, row: int) -> str:
+def _named(labels: Labelled, row: int) -> str:
     if row >= len(labels):
         raise UserError(
             f"There are {len(labels)} photographs, and this would be number {row + 1}: look at the list again."

@@ -1,4 +1,4 @@
-"""The labelled photographs of a working folder, round by round, found anew whenever somebody asks.
+"""The labelled photographs of a working folder, round by round, and what `hawp predict` found, looked up anew whenever somebody asks.
 
 A labelling is there once its data config is, which is written last. Which labelling came before is what its lineage record says:
 the labels that the model behind it learned from. So runs by hand have rounds as well, whatever their names.
@@ -13,7 +13,9 @@ from pathlib import Path
 
 from hawp_core.data.data_config import PhotographData, read_data_config
 from hawp_core.data.label_file import LabelFile
+from hawp_core.data.labelled import Labelled
 from hawp_core.errors import UserError
+from hawp_core.report.explore.results import Results
 from hawp_core.runtime.text import shown
 from hawp_core.runtime.typed import typed
 from hawp_core.workflow.paths import DATA
@@ -21,12 +23,13 @@ from hawp_core.workflow.record import Record, read_record, record_file
 
 # Label files in memory: a round, the one before, and those that somebody leafs through.
 KEPT_FILES = 6
+_GONE = "These labels are gone, or others lie in their place: look at the list again."
 _ROUND = re.compile(r"(?P<run>.*)-round(?P<number>\d+)")
 
 
 @dataclass(frozen=True)
 class LabelSet:
-    """A label file, and what is known of it without opening it.
+    """A label file, and what is known of it without opening it; or the results of `hawp predict` in one place.
 
     Attributes:
         number: of this version of the file; another file in its place has another number.
@@ -38,6 +41,7 @@ class LabelSet:
         images, lines: counts of its record; None where there is none.
         learned_from: key of the labels that the model that made it learned from; None for none, and where that is not known.
         side: of the network's square input, pixels, in which lines are compared; None where it is not known.
+        predicted: these are results, which belong to no run.
     """
 
     number: int
@@ -50,6 +54,7 @@ class LabelSet:
     lines: int | None = None
     learned_from: str | None = None
     side: int | None = None
+    predicted: bool = False
 
     @property
     def run(self) -> str:
@@ -60,6 +65,8 @@ class LabelSet:
     @property
     def title(self) -> str:
         """What a reader calls it."""
+        if self.predicted:
+            return "hawp predict"
         found = _ROUND.fullmatch(self.name)
         return f"round {found['number']}" if found else self.name
 
@@ -86,11 +93,15 @@ class Shelf:
     """The labellings of a working folder.
 
     Args:
-        root: in which data-ssl lies, or will.
+        root: in which data-ssl lies, or will, or results of `hawp predict`; or one file of these.
+        images: folder of the photographs of such results; None for the folder around that of the results.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, images: Path | None = None) -> None:
         self.root = root
+        self._images = images
+        self._results = Results(root)
+        self._predicted: dict[int, Labelled] = {}
         # Starlette answers in several threads.
         self._lock = threading.Lock()
         self._numbers: dict[tuple[Path, int, int], int] = {}
@@ -110,6 +121,12 @@ class Shelf:
                     faults.append(shown(str(error)))
                 except OSError:  # it went, or is being replaced
                     continue
+            results, unreadable = self._results.look()
+            faults += unreadable
+            self._predicted = {}
+            for version, result in results:
+                found.append(self._result(version, result))
+                self._predicted[found[-1].number] = result
             self._now = {each.number: each for each in found}
             for number in self._open.keys() - self._now.keys():
                 del self._open[number]
@@ -126,16 +143,20 @@ class Shelf:
         try:
             return self._now[number]
         except KeyError:
-            raise UserError("These labels are gone, or others lie in their place: look at the list again.") from None
+            raise UserError(_GONE) from None
 
-    def labels(self, labelled: LabelSet) -> LabelFile:
+    def labels(self, labelled: LabelSet) -> Labelled:
         """The labels themselves; the last few files stay in memory.
 
         Raises:
             UserError: the file is damaged, or gone.
         """
         with self._lock:
+            if labelled.number in self._predicted:
+                return self._predicted[labelled.number]
             if labelled.number not in self._open:
+                if labelled.predicted:
+                    raise UserError(_GONE)
                 self._open[labelled.number] = LabelFile(labelled.file)
                 while len(self._open) > KEPT_FILES:
                     self._open.popitem(last=False)
@@ -165,6 +186,16 @@ class Shelf:
                 stamps[1].st_mtime, *(_described(read_record(record)) if record.is_file() else ()),
             )  # fmt: skip
         return self._known[version]
+
+    def _result(self, version: int, result: Labelled) -> LabelSet:
+        """What is known of results; rows that were added are no other version."""
+        place = result.path
+        number = self._numbers.setdefault((place, version, 0), len(self._numbers))
+        folder = place.parent if place.is_file() else place
+        return LabelSet(
+            number, place.resolve().name, "", place, str(self._images or folder.resolve().parent), place.stat().st_mtime,
+            len(result), int(result.line_counts.sum()), predicted=True,
+        )  # fmt: skip
 
 
 def _described(record: Record) -> tuple[int, int, str | None, int | None]:

@@ -42,18 +42,27 @@ async function update(found) {
   const faults = found.faults.length ? `${found.faults.length} cannot be read: ${found.faults[0]}` : "";
   say(faults || (added.length ? `${now.sets[added.at(-1)].name} is new` : ""), Boolean(faults));
   if (!numbers.length) {
-    $("message").textContent = "No photographs are labelled yet. They appear here as soon as a round has labelled them.";
+    $("message").textContent = "No photographs are labelled yet. They appear here as soon as a round has labelled them, or hawp predict has looked at them.";
     $("message").hidden = false;
     return;
   }
   if (now.set in now.sets) {
     drawRounds(added);
+    if (shown.images !== now.sets[now.set].images) await lengthen();
     return;
   }
   // Others lie in the place of those that were shown, or it is the first look.
-  const [name, key] = shown ? [shown.name, shown.key] : (wanted.labels ?? "").split("/");
-  const same = numbers.find((number) => now.sets[number].name === name && now.sets[number].key === key);
+  const place = shown ? placeOf(shown) : wanted.labels;
+  const same = numbers.find((number) => placeOf(now.sets[number]) === place);
   await chooseSet(same ?? now.runs[0].at(-1));
+}
+
+// Results of hawp predict, to which it adds rows while somebody looks.
+async function lengthen() {
+  const set = now.set, listing = await ask(`sets/${set}`);
+  if (now.set !== set) return;
+  list.show(listing);
+  count();
 }
 
 function drawRounds(added = []) {
@@ -61,7 +70,7 @@ function drawRounds(added = []) {
   const own = now.runs.find((run) => run.at(-1) === now.run && run.includes(now.set)) ?? now.runs.find((run) => run.includes(now.set));
   now.run = own.at(-1);
   $("run").replaceChildren(...now.runs.map((run) => {
-    const last = now.sets[run.at(-1)], option = make("option", "", `${last.run} · ${counted(run.length, "round")} · ${time(last.written)}`);
+    const last = now.sets[run.at(-1)], option = make("option", "", `${last.run} · ${last.predicted ? last.title : counted(run.length, "round")} · ${time(last.written)}`);
     option.value = run.at(-1);
     option.title = last.key;
     return option;
@@ -70,7 +79,7 @@ function drawRounds(added = []) {
   $("rounds").replaceChildren(...own.map((number) => {
     const set = now.sets[number], button = make("button", added.includes(number) ? "fresh" : "", set.title);
     button.type = "button";
-    button.title = `${set.name}/${set.key}, written ${time(set.written)}, photographs in ${set.folder}`;
+    button.title = `${placeOf(set)}, written ${time(set.written)}, photographs in ${set.folder}`;
     const mean = set.images ? `${(set.lines / set.images).toFixed(0)} lines each` : "";
     button.append(make("small", "", mean));
     button.setAttribute("aria-current", number === now.set);
@@ -225,6 +234,10 @@ function time(seconds) {
   return new Date(1000 * seconds).toLocaleString([], {day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
 }
 
+function placeOf(set) {
+  return set.key ? `${set.name}/${set.key}` : set.name;
+}
+
 function say(text, fault = false) {
   $("status").textContent = text;
   $("status").classList.toggle("fault", fault);
@@ -232,7 +245,7 @@ function say(text, fault = false) {
 
 function keepPlace() {
   const set = now.sets[now.set];
-  const place = {labels: `${set.name}/${set.key}`, photograph: now.lines?.name ?? "", score: $("score").value};
+  const place = {labels: placeOf(set), photograph: now.lines?.name ?? "", score: $("score").value};
   history.replaceState(null, "", `#${new URLSearchParams(place)}`);
 }
 
