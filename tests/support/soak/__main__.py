@@ -25,6 +25,7 @@ from pathlib import Path
 
 import filelock
 import torch
+from PIL import Image
 from places import ROOT
 
 import hawp_core
@@ -106,8 +107,12 @@ def _import_everything() -> None:
     for module in pkgutil.walk_packages(hawp_core.__path__, "hawp_core."):
         if not any(part in module.name for part in ("onnx", "limap", "__main__")):
             importlib.import_module(module.name)
-    for name in ("torch.utils.tensorboard", "scipy.spatial", "kornia", "matplotlib.pyplot", "cv2", "h5py", "tabulate"):
+    for name in (
+        "torch.utils.tensorboard", "torch._dynamo", "torch.utils.serialization", "scipy.spatial", "kornia", "cv2", "h5py",
+        "tabulate", "matplotlib.pyplot", "matplotlib.backends.backend_svg", "multiprocessing.synchronize",
+    ):  # fmt: skip
         importlib.import_module(name)
+    Image.init()
     # What is here now is no garbage: a collection in a fork would touch, and so copy, all of it.
     gc.collect()
     gc.freeze()

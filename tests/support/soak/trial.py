@@ -78,8 +78,8 @@ def carry_out(ground: Ground, number: int, seed: int, counts: Mapping[str, int],
     scene = Scene(ground, command, step.before, choose)
     try:
         for kind in _kinds(scene, counts, min(most, choose.randint(3, 10) if entire else choose.randint(1, 5))):
-            # A command that got through has little left to be disturbed in: another trial begins, half of the time.
-            if disturb(scene, kind(), trial) == WENT_ON and choose.random() < 0.5:
+            # A command that got through has little left to be disturbed in: often another trial begins.
+            if disturb(scene, kind(), trial) == WENT_ON and choose.random() < 0.4:
                 break
         let_through(scene)
         against = ground.verified()
