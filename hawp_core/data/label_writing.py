@@ -9,6 +9,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from hawp_core.data.hdf5_files import new_hdf5
 from hawp_core.data.label_tables import LABEL_FORMAT, RAGGED, Sum, image_sum, label_sum
 from hawp_core.data.names import CHUNK, Names
 from hawp_core.geometry.wireframe import Wireframe
@@ -87,7 +88,7 @@ def write_parts(
         UserError: the file cannot be written.
     """
     count, junctions, edges = totals
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+    with replacing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["format"] = LABEL_FORMAT
         file.attrs["about"] = json.dumps(about, sort_keys=True)
         text = h5py.string_dtype("utf-8")
@@ -134,8 +135,8 @@ def write_parts(
             data[name].attrs["sum"] = each.value
         if images is not None:
             of_images = np.array([image_sum(image) for image in images], np.uint32)
-            file["image_sums"] = of_images
+            data["image_sums"] = file.create_dataset("image_sums", data=of_images)
             running = Sum()
             running.add(of_images)
-            file["image_sums"].attrs["sum"] = running.value
-            file["images"] = images
+            data["image_sums"].attrs["sum"] = running.value
+            data["images"] = file.create_dataset("images", data=images)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import sys
@@ -43,11 +44,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(temporary, path)
         temporary = None
-    except OSError as error:
-        # h5py reports a full disk without errno; its text names it.
-        if error.errno is None and "errno = 28" not in str(error):
+    except (OSError, RuntimeError) as error:
+        # h5py reports a full disk without errno, while it closes a file even as another error; its text names it.
+        told = re.search(r"errno = (\d+)", str(error))
+        number = getattr(error, "errno", None) or (told and int(told[1]))
+        if number is None:
             raise
-        reason = os.strerror(error.errno or 28)
+        reason = os.strerror(number)
         raise UserError(
             f"{path} could not be written ({reason}): free space or permission in {path.parent}, "
             "then run the same command again; nothing finished was lost."

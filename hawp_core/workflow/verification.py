@@ -98,10 +98,18 @@ def _check_record(record: Path, found: Verified) -> None:
     for name, expected in outputs.items():
         path = inside(record.parent, name)
         found.by_digest.add(path)
-        if not path.is_file():
-            found.faults.append(f"{path} is missing: run the workflow again to make it anew.")
-        elif sha256(path) != expected:
-            found.faults.append(f"{path} changed since it was written: remove it and run the workflow again.")
+        fault = (
+            "is missing" if not path.is_file() else "changed since it was written" if sha256(path) != expected else ""
+        )
+        if fault:
+            found.faults.append(f"{path} {fault}: {_remedy(path, record)}.")
+
+
+def _remedy(path: Path, record: Path) -> str:
+    """How a file that a record names is made anew. A training whose model is there is finished, for its command and for Snakemake."""
+    if record.name == "lineage.json" and path.suffix != ".pth":
+        return f"it comes from a new training alone; for that, remove {record} with what lies beside it, and run the workflow again"
+    return "remove it and run the workflow again" if path.exists() else "run the workflow again to make it anew"
 
 
 def _check(path: Path, found: Verified) -> None:

@@ -6,11 +6,15 @@ import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from places import TINY
 
 from hawp_core.data.label_file import LabelFile
+from hawp_core.data.label_writing import write_labels
+from hawp_core.errors import UserError
+from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.checkpoint import load_checkpoint, save_checkpoint
 from hawp_core.model.network import WireframeNetwork
@@ -66,6 +70,26 @@ def test_an_export_on_a_full_disk(hawp, small_disk, photographs, tiny):
         assert code == 0, printed
         found = LabelFile(next(Path("data-ssl/a").glob("*.h5")))
         assert [found[name].lines.tobytes() for name in found.names] == expected
+
+
+def test_labels_on_a_full_disk_are_one_sentence_wherever_it_is_met(small_disk, capfd):
+    # HDF5 may write as a dataset is let go or the file closed, where h5py raises another error, or can only print one.
+    rng = np.random.default_rng(0)
+    lines = [Wireframe.from_lines(rng.uniform(0, 60, (20, 4)), 64, 64) for _ in range(30)]
+    images = rng.integers(0, 255, (len(lines), 64, 64), dtype=np.uint8)
+    told = 0
+    for leave in range(0, 200_000, 8192):
+        filler = fill(small_disk, leave)
+        try:
+            write_labels("labels/a.h5", [str(i) for i in range(len(lines))], lines, images=images)
+        except UserError as error:
+            assert "No space left on device" in str(error)
+            assert not list(Path("labels").iterdir())
+            told += 1
+        filler.unlink()
+    assert 10 < told < 25
+    assert LabelFile("labels/a.h5").names[29] == "29"
+    assert capfd.readouterr() == ("", "")
 
 
 # Often saved, the state finds no room; rarely saved, a row of metrics does not.

@@ -132,6 +132,18 @@ def test_what_lies_behind_a_link_is_said_not_to_be_covered(run, tmp_path):
     assert code == 0 and "not covered: what lies behind links, of which there are 1: exp-ssl" in printed, printed
 
 
+def test_what_only_a_new_training_makes_is_told_and_the_model_alone_is_not_trained_again(run, hawp):
+    # The soak's finding: without model.yaml, neither the command nor the workflow makes it anew, as was said.
+    settings, model = (next(Path().glob(f"exp-ssl/n/*/{name}")) for name in ("model.yaml", "model-*.pth"))
+    settings.unlink()
+    code, printed = run()
+    assert code == 2
+    [line] = [line for line in printed.splitlines() if line.startswith(str(settings))]
+    assert f"remove {model.parent / 'lineage.json'} with what lies beside it, and run the workflow again" in line
+    model.unlink()
+    assert f"{model} is missing: run the workflow again to make it anew." in run()[1]
+
+
 def test_records_of_before_seals_are_read_and_their_side_files_named(run):
     record = next(Path().glob("data-ssl/m/*.lineage.json"))
     content = json.loads(record.read_text())

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from hawp_core.data.hdf5_files import new_hdf5
 from hawp_core.data.label_file import LabelFile
 from hawp_core.data.label_tables import UNREADABLE, image_sum, plain
 from hawp_core.data.photographs.decoding import read_gray
@@ -143,8 +144,7 @@ class _PhotographCache:
         shape = (len(rows), photographs.size, photographs.size)
         with (
             replacing(self._path) as temporary,
-            # The latest format has sums of its own bookkeeping too.
-            h5py.File(temporary, "w", libver="latest") as file,
+            new_hdf5(temporary) as file,
             # Decoding releases the interpreter lock.
             ThreadPoolExecutor(min(CACHE_THREADS, os.cpu_count() or 1)) as threads,
             tqdm(total=len(rows), desc="photographs", delay=2) as bar,
@@ -157,8 +157,8 @@ class _PhotographCache:
                 images[batch.start : batch.stop] = pixels
                 sums[batch.start : batch.stop] = [image_sum(image) for image in pixels]
                 bar.update(len(batch))
-            file["sums"] = sums
-            file["sums"].attrs["sum"] = image_sum(sums)
+            of_images = file.create_dataset("sums", data=sums)
+            of_images.attrs["sum"] = image_sum(sums)
             file.attrs["key"] = key
         self._sums = sums
 

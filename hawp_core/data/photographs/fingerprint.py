@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from hawp_core.data.photographs.folder import Rejected, locate, resolve, survey
 from hawp_core.data.photographs.found import PhotographFile
-from hawp_core.data.photographs.listed import ListedPhotograph, RowWriter, packed
+from hawp_core.data.photographs.listed import ListedPhotograph, ListedRows, RowWriter, packed
 from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.data.photographs.sums import KnownSums
 from hawp_core.errors import UserError
@@ -62,8 +62,8 @@ def fingerprint(folder: Path | str, cache: Path | None = None, sums: str = "") -
         raise
     if sums:
         log.info("%d of %d photographs have their digest from %s", work.given, len(photographs), shown(sums))
-    work.save(photographs.digest)
     entries = work.found.finish()
+    work.keep(entries, photographs.digest)
     if not entries:
         raise UserError(f"{shown(place)} holds no photograph that may be opened: give permission to read its files.")
     return Manifest(str(folder), entries, sorted(rejected + work.rejected))
@@ -109,7 +109,7 @@ class _Fingerprinting:
         self.rejected: list[Rejected] = []
         self._folder, self._place, self._cache = folder, place, cache
         self._known, self._last = _Known(_rows(_known(cache, place))), ""
-        self._settled = time.time_ns() - UNSETTLED_NS
+        self._settled, self._newest = time.time_ns() - UNSETTLED_NS, 0
         self._saving, self._saved = 0.0, time.monotonic()
 
     def take(self, batch: list[PhotographFile], threads: ThreadPoolExecutor) -> None:
@@ -126,27 +126,33 @@ class _Fingerprinting:
         every = [next(new) if row is None else row for row in rows]
         self.found.add([row for row in every if isinstance(row, ListedPhotograph)])
         self.rejected += [row for row in every if isinstance(row, Rejected)]
-        self._last = batch[-1].name
+        self._last, self._newest = batch[-1].name, max(self._newest, *(photograph.mtime_ns for photograph in batch))
         if unknown and time.monotonic() - self._saved > max(SAVE_SECONDS, SAVE_SHARE * self._saving):
             began = time.monotonic()
             self.save()
             self._saved = time.monotonic()
             self._saving = self._saved - began
 
-    def save(self, found: str | None = None) -> None:
-        """Write the cache: what was taken, and what it knew of those that were not yet.
+    def save(self) -> None:
+        """Write the cache on the way: what was taken, and what it knew of those that were not yet."""
+        if self._cache is not None:
+            rest = (row for row in _rows(_known(self._cache, self._place)) if row.name > self._last)
+            Manifest(self._place, self._of_old(itertools.chain(self.found, rest))).write(self._cache)
+
+    def keep(self, entries: ListedRows, found: str) -> None:
+        """Write the cache of all photographs.
 
         Args:
-            found: digest of what the folder holds, where all of it was taken.
+            found: digest of what the folder holds.
         """
-        if self._cache is None:
-            return
-        rest = (
-            (row for row in _rows(_known(self._cache, self._place)) if row.name > self._last) if found is None else ()
-        )
-        rows = packed(row for row in itertools.chain(self.found, rest) if row.mtime_ns < self._settled)
-        whole = not self.rejected and len(rows) == len(self.found)
-        Manifest(self._place, rows, found=found if whole else None).write(self._cache)
+        if self._cache is not None:
+            # Not row by row again, where none is left out.
+            rows = entries if self._newest < self._settled else self._of_old(entries)
+            whole = not self.rejected and len(rows) == len(entries)
+            Manifest(self._place, rows, found=found if whole else None).write(self._cache)
+
+    def _of_old(self, rows: Iterable[ListedPhotograph]) -> ListedRows:
+        return packed(row for row in rows if row.mtime_ns < self._settled)
 
 
 class _Known:

@@ -140,15 +140,15 @@ def _files(
     try:
         with os.scandir(folder) as items:
             for item in items:
-                if item.name.startswith("."):
+                name = item.name
+                if name.startswith("."):
                     continue
-                name = f"{part}/{item.name}" if part else item.name
                 if item.is_dir(follow_symlinks=False):
-                    waiting.append(name)
+                    waiting.append(f"{part}/{name}" if part else name)
                 elif item.is_symlink() and os.path.isdir(item.path):
-                    heapq.heappush(linked, name)
-                elif item.name.lower().endswith(endings):
-                    yield item.name, item.path
+                    heapq.heappush(linked, f"{part}/{name}" if part else name)
+                elif name.lower().endswith(endings):
+                    yield name, item.path
     except OSError as error:
         raise UserError(
             f"{shown(folder)} cannot be listed ({error.strerror}): give permission to read it, or move it elsewhere."
@@ -158,7 +158,8 @@ def _files(
 def examine(name: str, path: str) -> tuple[str, os.stat_result | None]:
     """Why the file cannot be used ('' if it can), and its status."""
     try:
-        name.encode("utf-8")
+        if not name.isascii():
+            name.encode("utf-8")
         found = os.stat(path)
     except UnicodeEncodeError:
         return "its name is not valid UTF-8", None

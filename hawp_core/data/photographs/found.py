@@ -5,6 +5,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 
@@ -14,6 +15,9 @@ class PhotographFile(NamedTuple):
     name: str
     size: int
     mtime_ns: int
+
+
+_NAME = itemgetter(0)  # much quicker than to compare tuples
 
 
 @dataclass
@@ -48,7 +52,7 @@ class FoundPhotographs:
         if not files:
             return
         folder = self._folder(part)
-        files.sort()
+        files.sort(key=_NAME)
         folder.names = "\0".join([file.name for file in files])
         folder.sizes, folder.times = array("q", [f.size for f in files]), array("q", [f.mtime_ns for f in files])
         self._count += len(files)

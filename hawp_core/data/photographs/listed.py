@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
+from json.encoder import encode_basestring_ascii
 from typing import IO, NamedTuple, NoReturn, overload
 
 from hawp_core.errors import UserError
@@ -47,6 +48,12 @@ def block_of(raw: bytes) -> Block:
 def encoded(rows: Iterable[tuple[object, ...]]) -> bytes:
     """A line of JSON for each row, ASCII."""
     return "".join([f"{line}\n" for line in map(json.dumps, rows)]).encode("ascii")
+
+
+def _encoded_photographs(rows: Iterable[ListedPhotograph]) -> bytes:
+    """The same bytes as `encoded`, in a fifth of the time: there may be ten million."""
+    text, whole = encode_basestring_ascii, int.__repr__
+    return "".join([f"[{text(n)}, {text(d)}, {whole(s)}, {whole(t)}]\n" for n, d, s, t in rows]).encode("ascii")
 
 
 def key_lines(raw: bytes) -> bytes:
@@ -208,7 +215,7 @@ class RowWriter:
         return ListedRows(self._stream, 0, self._blocks, count, self._key.hexdigest(), partial(_refuse_temporary))
 
     def _put(self, rows: list[ListedPhotograph]) -> None:
-        raw = encoded(rows)
+        raw = _encoded_photographs(rows)
         try:
             self._stream.seek(self._end)
             self._stream.write(raw)
