@@ -22,7 +22,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from hawp_core.commands.common import positive
-from hawp_core.data.photographs.found import FoundPhotographs, PhotographFile
+from hawp_core.data.photographs.found import FoundPhotographs
 
 LINES, SHARD, IN_FOLDER, LINKS = 10, 10_000, 1_000, 50_000  # ext4 gives a file 65,000 names
 LONG_AGO = 10**9  # s: files that no cache takes for new
@@ -38,7 +38,7 @@ def made_up(count: int) -> FoundPhotographs:
     found = FoundPhotographs()
     for start in range(0, count, IN_FOLDER):
         rows = range(start, min(start + IN_FOLDER, count))
-        found.add(f"{start // IN_FOLDER:05d}", [PhotographFile(f"{i:08d}.jpg", 1, LONG_AGO * 10**9) for i in rows])
+        found.add(f"{start // IN_FOLDER:05d}", [(f"{i:08d}.jpg", 1, LONG_AGO * 10**9) for i in rows])
     return found
 
 

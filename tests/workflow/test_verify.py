@@ -132,7 +132,7 @@ def test_what_lies_behind_a_link_is_said_not_to_be_covered(run, tmp_path):
     assert code == 0 and "not covered: what lies behind links, of which there are 1: exp-ssl" in printed, printed
 
 
-def test_what_only_a_new_training_makes_is_told_and_the_model_alone_is_not_trained_again(run, hawp):
+def test_what_only_a_new_training_makes_is_told(run):
     # The soak's finding: without model.yaml, neither the command nor the workflow makes it anew, as was said.
     settings, model = (next(Path().glob(f"exp-ssl/n/*/{name}")) for name in ("model.yaml", "model-*.pth"))
     settings.unlink()

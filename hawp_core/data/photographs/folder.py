@@ -91,7 +91,7 @@ def survey(folder: Path | str) -> tuple[FoundPhotographs, list[Rejected]]:
             if reason or found is None:
                 rejected.append(Rejected(shown(f"{part}/{name}" if part else name), reason))
             else:
-                usable.append(PhotographFile(name, found.st_size, found.st_mtime_ns))
+                usable.append((name, found.st_size, found.st_mtime_ns))
         photographs.add(part, usable)
     if not photographs:
         refused = f" ({rejected[0].name}, for one, {rejected[0].reason})" if rejected else ""

@@ -47,14 +47,17 @@ class FoundPhotographs:
         self._folders: dict[str, _Folder] = {"": _Folder()}
         self._count = self.bytes = 0
 
-    def add(self, part: str, files: list[PhotographFile]) -> None:
-        """Take what lies in the folder `part`, "" for the outermost; names are without it."""
+    def add(self, part: str, files: list[tuple[str, int, int]]) -> None:
+        """Take what lies in the folder `part`, "" for the outermost: names without it, bytes, modification times."""
         if not files:
             return
         folder = self._folder(part)
         files.sort(key=_NAME)
-        folder.names = "\0".join([file.name for file in files])
-        folder.sizes, folder.times = array("q", [f.size for f in files]), array("q", [f.mtime_ns for f in files])
+        folder.names = "\0".join([name for name, _, _ in files])
+        folder.sizes, folder.times = (
+            array("q", [size for _, size, _ in files]),
+            array("q", [time for _, _, time in files]),
+        )
         self._count += len(files)
         self.bytes += sum(folder.sizes)
 

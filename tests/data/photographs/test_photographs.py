@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from hawp_core.data.photographs import fingerprint as fingerprints
+from hawp_core.data.photographs import listed
 from hawp_core.data.photographs.decoding import LARGEST_PIXELS, SMALLEST_SIDE, Unreadable, read_gray
 from hawp_core.data.photographs.fingerprint import check_unchanged, fingerprint
 from hawp_core.data.photographs.folder import BUNDLED, EXTENSIONS, Rejected, bundled_folder, resolve, scan, survey
@@ -364,10 +365,16 @@ def test_lists_of_the_earlier_formats_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("row", [["a.png", 5, 1, 1], [5, "0", 1, 1], ["a.png", "0", "1", 1], ["a.png", "0", True, 1]])
-def test_a_list_whose_values_have_other_types_is_refused(tmp_path, row):
+def test_a_list_whose_values_have_other_types_is_refused(tmp_path, monkeypatch, row):
+    monkeypatch.setattr(listed, "_encoded_photographs", listed.encoded)  # which is for any values
     Manifest("photos", [ListedPhotograph(*row)]).write(tmp_path / "m.jsonl")
     with pytest.raises(UserError, match="its lines are not names, each once"):
         Manifest.read(tmp_path / "m.jsonl").check()
+
+
+@given(st.lists(st.tuples(st.text(), st.text(), st.integers(0), st.integers())))
+def test_rows_are_json_whatever_the_names(rows):
+    assert listed._encoded_photographs([ListedPhotograph(*row) for row in rows]) == listed.encoded(rows)
 
 
 def test_a_list_with_a_photograph_twice_is_refused(tmp_path):
