@@ -72,7 +72,9 @@ def digest(folder: Path) -> None:
 
 def drive(rounds: int, place: Path) -> tuple[float, float]:
     """Run the workflow; seconds, and the driver's own peak memory in MB."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    # Without the virtual environment's folder on the path, `hawp` would not be found by the rules.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     words = [
         sys.executable, "-m", "snakemake", f"rounds={rounds}", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(place),
         "--profile", str(ROOT / "profiles/local"), "--configfile", str(place / "many.yaml"), "--cores", "1", "--quiet", "progress",
