@@ -372,6 +372,7 @@ def test_a_list_whose_values_have_other_types_is_refused(tmp_path, monkeypatch, 
         Manifest.read(tmp_path / "m.jsonl").check()
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.tuples(st.text(), st.text(), st.integers(0), st.integers())))
 def test_rows_are_json_whatever_the_names(rows):
     assert listed._encoded_photographs([ListedPhotograph(*row) for row in rows]) == listed.encoded(rows)
