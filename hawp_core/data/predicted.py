@@ -4,8 +4,10 @@ Rows are found once, by name and number of lines; their lines are read when they
 the same folder is no row.
 """
 
+import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,12 +135,15 @@ class Predicted:
 
 
 def _files(place: Path) -> Iterator[tuple[Path, tuple[int, int, int]]]:
-    """The visible JSON files of a folder and below."""
+    """The visible JSON files of a folder and below; a pipe is not waited for, and what goes meanwhile is left out."""
     for folder, inner, names in os.walk(place):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(names):
             if name.endswith(".json") and not name.startswith("."):
-                yield Path(folder, name), _stamp(os.stat(Path(folder, name)))
+                with contextlib.suppress(FileNotFoundError):
+                    found = os.stat(file := Path(folder, name))
+                    if stat.S_ISREG(found.st_mode):
+                        yield file, _stamp(found)
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int]:
@@ -169,7 +174,10 @@ def _wireframe(row: _Row, place: str) -> Wireframe:
         scores = np.asarray(row.scores, np.float64)
         if not ((scores >= 0) & (scores <= 1)).all():
             raise ValueError("a score is not a number from 0 to 1")
-        return Wireframe(rows(row.vertices, 2, "vertices"), rows(row.edges, 2, "edges"), scores, row.width, row.height)
+        vertices = rows(row.vertices, 2, "vertices")
+        if not (np.abs(vertices) <= LARGEST_SIDE).all():
+            raise ValueError(f"a vertex lies more than {LARGEST_SIDE:,} pixels away")
+        return Wireframe(vertices, rows(row.edges, 2, "edges"), scores, row.width, row.height)
     except (ValueError, TypeError, OverflowError) as error:
         raise _damaged(place, error) from error
 

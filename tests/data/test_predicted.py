@@ -1,6 +1,7 @@
 """What `hawp predict` wrote is read as it was, grows with the file, and what is damaged is a sentence."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -46,6 +47,8 @@ def test_a_folder_of_json_files_is_one_and_others_in_it_are_no_results(tmp_path)
     (tmp_path / "sub").mkdir()
     save(tmp_path / "sub" / "a.jpg.json", "sub/a.jpg", None, FOUND, MADE)
     (tmp_path / "settings.json").write_text('{"schema": "another"}')
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "gone.json").symlink_to("nowhere")
     found = Predicted(tmp_path)
     assert found.names == ["sub/a.jpg"] and len(found[0].edges) == 2
     save(tmp_path / "b.jpg.json", "b.jpg", None, FOUND, MADE)
@@ -56,7 +59,7 @@ def test_a_folder_of_json_files_is_one_and_others_in_it_are_no_results(tmp_path)
 
 @pytest.mark.parametrize(
     "changed",
-    [{"edges": [[0, 9], [0, 1]]}, {"edges-weights": [0.5]}, {"edges-weights": [0.5, 2.0]}, {"vertices": [[1]]}, {"width": 0}, {"height": "x"}, {"filename": 5}],
+    [{"edges": [[0, 9], [0, 1]]}, {"edges-weights": [0.5]}, {"edges-weights": [0.5, 2.0]}, {"vertices": [[1]]}, {"vertices": [[1e300, 0], [9, 9], [3, 5]]}, {"width": 0}, {"height": "x"}, {"filename": 5}],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_one_sentence(tmp_path, changed):
     (tmp_path / JSON_LINES).write_text(row("a.jpg") + row("b.jpg", **changed))
