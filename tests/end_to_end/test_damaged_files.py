@@ -515,9 +515,8 @@ def test_models_of_other_contents_are_noticed(kinds, damaged, tmp_path, data):
         if data.draw(st.integers(0, 4)) == 0:
             holder.pop(name, None)
         else:
-            holder[name] = copy.deepcopy(
-                data.draw(st.sampled_from([*tensors, *ODD]))
-            )  # the next turn may write into it
+            # A copy, for the next turn may write into it.
+            holder[name] = copy.deepcopy(data.draw(st.sampled_from([*tensors, *ODD])))
     torch.save(content, tmp_path / "m")
     damaged(kind, (tmp_path / "m").read_bytes())
 
