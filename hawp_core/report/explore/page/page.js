@@ -4,6 +4,7 @@ import {ask, remember, rememberPicture} from "./data.js";
 import {List, make} from "./list.js";
 import {histogram} from "./histogram.js";
 import {View} from "./view.js";
+import {counted, placeOf, time} from "./words.js";
 
 const EVERY = 2000; // milliseconds between two looks at what the run has added
 const SHARPEN = 250; // milliseconds after a zoom until a larger picture is asked for
@@ -224,18 +225,6 @@ function filter() {
 
 function count(more = "") {
   $("counted").textContent = `${list.order.length} of ${counted(list.names.length, "photograph")}${more}`;
-}
-
-function counted(number, word) {
-  return `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
-}
-
-function time(seconds) {
-  return new Date(1000 * seconds).toLocaleString([], {day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
-}
-
-function placeOf(set) {
-  return set.key ? `${set.name}/${set.key}` : set.name;
 }
 
 function say(text, fault = false) {
