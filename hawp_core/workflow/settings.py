@@ -185,8 +185,29 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
     Raises:
         UserError: two of them contradict each other.
     """
-    if not has_model:
-        return
+    if has_model:
+        _check_network(settings, source)
+    for section, stage in (("synthetic", settings.train.synthetic), ("real", settings.train.real)):
+        if stage.blend and stage.start == "scratch":
+            raise UserError(
+                f"{source}: train.{section}.blend is {stage.blend:g} and train.{section}.start is scratch, whose weights know "
+                f"nothing yet: set start to {'shipped' if section == 'synthetic' else 'previous'}, or blend to 0."
+            )
+    export = settings.export
+    looks = export.views + export.identity
+    if export.labels == "heatmap" and looks < export.min_counts:
+        raise UserError(
+            f"{source}: export.min_counts is {export.min_counts}, and export.views and export.identity give a pixel at most "
+            f"{looks} view(s), so that no line could be found: lower the one or raise the other."
+        )
+
+
+def _check_network(settings: Settings, source: Path | str) -> None:
+    """Make sure that the network and what it sees fit.
+
+    Raises:
+        UserError: they do not.
+    """
     model = settings.model
     multiple = 4 * 2**model.depth
     if model.image_size % multiple:
@@ -206,22 +227,10 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
                 f"{source}: train.{section}.crop is {stage.crop}: give a multiple of {multiple} (4 * 2^depth) up to "
                 f"model.image_size ({model.image_size}), or 0 for whole images."
             )
-        if stage.blend and stage.start == "scratch":
-            raise UserError(
-                f"{source}: train.{section}.blend is {stage.blend:g} and train.{section}.start is scratch, whose weights know "
-                f"nothing yet: set start to {'shipped' if section == 'synthetic' else 'previous'}, or blend to 0."
-            )
-    export = settings.export
-    if has_model and model.votes and export.labels == "heatmap":
+    if model.votes and settings.export.labels == "heatmap":
         raise UserError(
             f"{source}: model.votes is {model.votes}, so that no heatmap is learned, and export.labels is heatmap: "
             "set it to votes, recurring or united."
-        )
-    looks = export.views + export.identity
-    if export.labels == "heatmap" and looks < export.min_counts:
-        raise UserError(
-            f"{source}: export.min_counts is {export.min_counts}, and export.views and export.identity give a pixel at most "
-            f"{looks} view(s), so that no line could be found: lower the one or raise the other."
         )
 
 
