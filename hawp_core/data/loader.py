@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import cv2
@@ -108,7 +109,9 @@ class Loader:
         return self.dataset.draw(rng) if isinstance(self.dataset, Mixture) else rng.permutation(len(self.dataset))
 
     def _load(self, shares: list[Share]) -> Iterator[RawBatch]:
-        for batch, share in zip(self._loader, shares, strict=True):
+        with _termination_held():
+            loaded = iter(self._loader)
+        for batch, share in zip(loaded, shares, strict=True):
             # An error comes as a value, because PyTorch would wrap one raised in a worker in a long traceback.
             if isinstance(batch, UserError):
                 raise batch
@@ -163,8 +166,25 @@ def _start_worker(_: int) -> None:
     # its workers to come to a stop in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
+        # Workers that a server started have not inherited it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _termination_held() -> Iterator[None]:
+    """Make SIGTERM wait, here and for good in every thread of the workers that are started meanwhile.
+
+    A forked worker has threads of PyTorch's before any code of ours runs in it; one that takes the signal ends the worker.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

@@ -1,8 +1,8 @@
 """Data sets and loading: the same samples whatever the workers, the batches, the processes or the place to resume."""
 
-import multiprocessing
 import pickle
 import subprocess
+import sys
 from dataclasses import fields
 
 import cv2
@@ -280,21 +280,39 @@ def test_an_abandoned_epoch_does_not_leak_into_the_next(shapes):
     assert [raw.names for raw in loader.epoch(1)] == expected
 
 
-def test_workers_outlive_a_signal_to_the_whole_group(shapes):
-    loader = Loader(shapes, 2, SYNTHETIC, workers=2)
-    before, batches = set(multiprocessing.active_children()), loader.epoch(0)
-    next(batches)
-    workers = set(multiprocessing.active_children()) - before
-    assert len(workers) == 2
-    for worker in workers:
-        # From another process, as a terminal or a cluster sends it.
-        subprocess.run(["sh", "-c", f"kill -TERM {worker.pid}; kill -INT {worker.pid}"], check=True)
-    assert len(list(batches)) == loader.batches_per_epoch - 1
-    assert all(worker.is_alive() for worker in workers)
-    for worker in workers:
-        worker.terminate()
-        worker.join(10)
-        assert worker.exitcode == 0
+SIGNALLED = """
+import multiprocessing, subprocess, sys
+from pathlib import Path
+import torch
+from hawp_core.data.augmentation import SYNTHETIC
+from hawp_core.data.loader import Loader
+from hawp_core.data.shapes.dataset import ShapeSet
+
+torch.set_num_threads(int(sys.argv[1]))
+loader = Loader(ShapeSet([Path(each) for each in sys.argv[2:]]), 2, SYNTHETIC, workers=2)
+batches = loader.epoch(0)
+next(batches)
+workers = multiprocessing.active_children()
+assert len(workers) == 2
+for worker in workers:
+    # From another process, as a terminal or a cluster sends it.
+    subprocess.run(["sh", "-c", f"kill -TERM {worker.pid}; kill -INT {worker.pid}"], check=True)
+assert len(list(batches)) == loader.batches_per_epoch - 1
+assert all(worker.is_alive() for worker in workers)
+for worker in workers:
+    worker.terminate()
+    worker.join(10)
+    assert worker.exitcode == 0
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("shapes")
+def test_workers_outlive_a_signal_to_the_whole_group(tmp_path, threads):
+    # In a process of its own, because PyTorch makes the threads that workers are forked with once.
+    words = [sys.executable, "-c", SIGNALLED, str(threads), tmp_path / "a.h5", tmp_path / "b.h5"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_epochs_and_seeds_differ_and_repeat(shapes):

@@ -59,7 +59,8 @@ class ReadOnly(Disturbance):
 
     def mend(self, scene: Scene, outcome: str) -> str:
         if self._mounted:
-            subprocess.run(["umount", str(self._folder)], check=True)
+            # A file that is open there keeps the mount until it is closed; its name goes at once.
+            subprocess.run(["umount", "--lazy", str(self._folder)], check=True)
         else:
             self._folder.chmod(0o755)
         return ""
