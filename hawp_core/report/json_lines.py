@@ -10,7 +10,7 @@ from pathlib import Path
 from hawp_core.data.predicted import BEGINNING, JSON_LINES
 from hawp_core.errors import UserError
 from hawp_core.report.ownership import foreign
-from hawp_core.runtime.files import parse_json, replacing
+from hawp_core.runtime.files import Settling, parse_json, replacing
 from hawp_core.runtime.journal import work_folder
 from hawp_core.runtime.lease import lease
 from hawp_core.runtime.progress import log
@@ -61,6 +61,7 @@ class JsonLines:
                 with replacing(path) as temporary, open(temporary, "wb") as stream:
                     stream.writelines(line for line, stays in zip(self._lines(), kept, strict=True) if stays)
         self._stream: FileIO | None = None
+        self._settling = Settling()
 
     def _lines(self) -> Iterator[bytes]:
         if not self._path.is_file():
@@ -90,7 +91,7 @@ class JsonLines:
         return True
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Add rows; they are on the disk when this returns.
+        """Add rows; no kill loses them when this returns (a crash of the machine: see `Settling`).
 
         Raises:
             UserError: the disk is full; nothing earlier is lost, and no part of a row stays.
@@ -104,7 +105,7 @@ class JsonLines:
         try:
             while content:
                 content = content[self._stream.write(content) :]
-            os.fsync(self._stream.fileno())
+            self._settling.settle(self._stream.fileno())
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.truncate(self._path, whole)

@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hawp_core.errors import UserError
 
 # Far beyond any file of ours, and short work.
 LARGEST_JSON, LARGEST_YAML = 2**28, 2**24
+SETTLE_SECONDS = 1.0
 TAIL = 65536  # bytes at the end of a file of JSON lines that hold its last rows
 
 
@@ -58,6 +60,23 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+class Settling:
+    """Have what is appended to a file settle on the disk, once a second at most.
+
+    A disk takes milliseconds for it, and one that is shared more, which may be longer than the work on an image. A kill of the process
+    loses nothing that was written, a crash of the machine what was written in its last second.
+    """
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def settle(self, handle: int) -> None:
+        """Call it after each writing. Raises OSError where the disk is full."""
+        if time.monotonic() - self._last >= SETTLE_SECONDS:
+            os.fsync(handle)
+            self._last = time.monotonic()
 
 
 def link(file: Path, name: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hawp_core.errors import UserError
-from hawp_core.runtime.files import TAIL, parse_json
+from hawp_core.runtime.files import TAIL, Settling, parse_json
 
 
 def work_folder(result: Path) -> Path:
@@ -50,9 +50,10 @@ class Journal:
                 os.truncate(path, whole)
         self._stream = open(path, "ab")  # noqa: SIM115 (closed by close())
         self._whole = whole
+        self._settling = Settling()
 
     def extend(self, records: Sequence[Mapping[str, object]]) -> None:
-        """Add records; they are on the disk when this returns.
+        """Add records; no kill loses them when this returns (a crash of the machine: see `Settling`).
 
         Raises:
             UserError: the disk is full or the folder cannot be written; nothing earlier is lost.
@@ -62,7 +63,7 @@ class Journal:
         try:
             self._stream.write(lines)
             self._stream.flush()
-            os.fsync(self._stream.fileno())
+            self._settling.settle(self._stream.fileno())
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.truncate(self.path, self._whole)

@@ -84,6 +84,25 @@ def test_a_second_writer_waits_and_takes_over_from_a_killed_one(tmp_path):
     assert not (tmp_path / "lease.json").exists()
 
 
+def test_a_journal_settles_at_most_once_a_second_and_a_kill_loses_nothing(tmp_path):
+    code = f"""
+import itertools, os, signal, time
+from pathlib import Path
+from hawp_core.runtime.journal import Journal
+clock, settled = itertools.count(100, 0.4), []
+time.monotonic = lambda: next(clock)
+os.fsync = settled.append
+journal = Journal(Path({str(tmp_path / "j.jsonl")!r}))
+for index in range(9):
+    journal.extend([{{"index": index}}])
+assert 3 <= len(settled) <= 5, settled
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [record["index"] for record in Journal(tmp_path / "j.jsonl").records] == list(range(9))
+
+
 @pytest.mark.parametrize(
     ("holder", "age", "free"),
     [
