@@ -33,9 +33,10 @@ def sample(features: torch.Tensor, image_index: torch.Tensor, points: torch.Tens
     # The four neighbours in one reading: its gradient fills one map of zeros and not four.
     places = (first + others * width + columns).flatten()
     values = rows.index_select(0, places).reshape(4, -1, channels) * weights.reshape(4, -1, 1)
-    # Added in the order of the published network, whatever the order of a sum would be.
-    value = values[0] + values[1] + values[2] + values[3]
-    return value.reshape(*x.shape, channels).transpose(1, 2)
+    # Added in the order of the published network, whatever the order of a sum would be. Taken apart at once, because the gradient of each
+    # single one would be a tensor of zeros for all four.
+    one, two, three, four = values.unbind()
+    return (one + two + three + four).reshape(*x.shape, channels).transpose(1, 2)
 
 
 def sample_dense(features: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
