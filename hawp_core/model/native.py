@@ -7,7 +7,8 @@ import torch
 
 from hawp_core.geometry.homography import clip_lines
 from hawp_core.geometry.resize import to_size
-from hawp_core.geometry.tiles import LEAST_SIDE, cut, merge
+from hawp_core.geometry.tile_merging import merge
+from hawp_core.geometry.tiles import LEAST_SIDE, cut
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.detection import detect
 from hawp_core.model.network import WireframeNetwork
@@ -36,7 +37,7 @@ def detect_native(
     """The wireframe of a picture that is not resized, in its own pixels.
 
     What has a side longer than `tile` is cut into overlapping tiles, each looked at alone, so that the memory does not grow
-    with the picture. How lines, junctions and scores come together: `geometry/tiles.py`.
+    with the picture. How lines, junctions and scores come together: `geometry/tile_merging.py`.
 
     Args:
         network: in evaluation mode.

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hawp_core.geometry.homography import clip_lines
-from hawp_core.geometry.tiles import _covered, cut, merge
+from hawp_core.geometry.tile_merging import _covered, merge
+from hawp_core.geometry.tiles import cut
 from hawp_core.geometry.wireframe import Wireframe
 
 
