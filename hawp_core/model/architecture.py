@@ -40,7 +40,7 @@ class Architecture:
         max_junctions: most junctions of an image.
         junction_threshold: least junction probability.
         binding_distance2: squared distance, grid units, under which a proposal's end binds to a junction.
-        votes: least votes of a line, where lines are scored by the votes of the field; 0 scores them by heatmap and
+        votes: votes of the field that give a line the score 0.5, where they score lines; 0 scores them by heatmap and
             verification.
         heat_weight: exponent of the heatmap score in a line's score; that of verification is what is missing to 1.
     """

@@ -110,7 +110,7 @@ def detect_votes(
     min_votes: int = 10,
     *,
     max_junctions: int = 512,
-    min_score: float = 0.0,
+    min_score: float = 0.5,
 ) -> list[Detection]:
     """Wireframes by counting: a junction pair's support is the number of grid points whose line binds to it.
 
@@ -119,12 +119,12 @@ def detect_votes(
     Args:
         network: in evaluation mode.
         images: (B, 1, H, W) in [0, 1].
-        min_votes: least support of a line.
+        min_votes: support of a line whose score is 0.5.
         max_junctions: most junctions of an image.
-        min_score: least score of a line, above the 0.5 of `min_votes`.
+        min_score: least score of a line.
 
     Returns:
-        One detection an image; a line with v votes has the score v / (v + min_votes), so the least one has 0.5.
+        One detection an image; a line with v votes has the score v / (v + min_votes).
     """
     architecture = network.architecture
     prediction = network(images)
@@ -141,11 +141,11 @@ def detect_votes(
 
 
 def least_votes(min_votes: int, min_score: float) -> int:
-    """How many votes a line needs: `min_votes`, and as many as a score of at least `min_score` takes."""
+    """How many votes a line needs for a score of at least `min_score`; at least one."""
     if min_score >= 1:
         return _NEVER
     # votes / (votes + min_votes) >= min_score, solved for the votes.
-    return max(1, min_votes, math.ceil(min_votes * min_score / (1 - min_score)) if min_score > 0.5 else 0)
+    return max(1, math.ceil(min_votes * min_score / (1 - min_score)))
 
 
 def score_of_votes(votes: torch.Tensor, min_votes: int) -> torch.Tensor:
