@@ -129,8 +129,9 @@ def test_kills_lose_nothing(finished, tmp_path, photographs):
         assert labels(finished) == labels(killed)
         jobs = ended(killed)
         for rule, count in usual_jobs.items():
-            # A job whose end the killed driver did not live to see finds its result, and ends once more.
-            assert count <= jobs[rule] <= count + 2, (rule, jobs, usual_jobs)
+            # A job whose end the killed driver did not live to see finds its result, and ends once more. How often at least
+            # is not asked: a driver may be killed after it has noted an end and before it says so.
+            assert jobs.get(rule, 0) <= count + 2, (rule, jobs, usual_jobs)
 
 
 def start(folder: Path) -> subprocess.Popen:
