@@ -19,6 +19,7 @@ from PIL import Image
 from hawp_core import load
 from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import bundled_folder
+from hawp_core.errors import UserError
 from hawp_core.geometry.matching import kornia_segments
 from hawp_core.geometry.wireframe import Wireframe
 
@@ -38,7 +39,7 @@ def match(grays: list[np.ndarray], wireframes: list[Wireframe]) -> np.ndarray:
 
 
 def draw(grays: list[np.ndarray], wireframes: list[Wireframe], matches: np.ndarray) -> np.ndarray:
-    """Both images side by side, each match in a colour, what has no match in white."""
+    """Both images side by side, each match in a colour, what has no match thin and grey."""
     colours = np.full((len(matches), 1, 3), 255, np.uint8)
     colours[:, 0, 0] = np.linspace(0, 179, len(matches), endpoint=False)
     colours = cv2.cvtColor(colours, cv2.COLOR_HSV2RGB).reshape(-1, 3) if len(matches) else colours
@@ -48,7 +49,7 @@ def draw(grays: list[np.ndarray], wireframes: list[Wireframe], matches: np.ndarr
         picture = np.repeat(gray[..., None], 3, axis=2) // 2
         known = {row: colour.tolist() for row, colour in zip(matches[:, view], colours, strict=True)}
         for row, (x1, y1, x2, y2) in enumerate(np.rint(wireframe.lines).astype(int).tolist()):
-            colour, width = (known[row], 2) if row in known else ((255, 255, 255), 1)
+            colour, width = (known[row], 2) if row in known else ((150, 150, 150), 1)
             cv2.line(picture, (x1, y1), (x2, y2), colour, width, cv2.LINE_AA)
         pictures.append(np.pad(picture, ((0, height - len(gray)), (0, 0), (0, 0))))
     return np.hstack(pictures)
@@ -70,7 +71,10 @@ def main(argv: list[str] | None = None) -> None:
     pair = [bundled_folder() / f"motorcycle_{side}.png" for side in ("left", "right")]
     if len(args.images) not in (0, 2):
         parser.error("give two photographs, or none")
-    grays = [read(path) for path in args.images or pair]
+    try:
+        grays = [read(path) for path in args.images or pair]
+    except UserError as error:
+        parser.error(str(error))
     model = load(threshold=0.5)
     wireframes = [model(gray) for gray in grays]
     matches = match(grays, wireframes)
