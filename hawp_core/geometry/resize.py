@@ -1,15 +1,15 @@
 """The one way of an image to the size of the network, in NumPy alone.
 
-The results are those of OpenCV to the bit (`INTER_AREA` where a side shrinks, `INTER_LINEAR` where it grows,
-`COLOR_RGB2GRAY`), so that a model needs no OpenCV to see what it was trained on.
+The results are those of OpenCV to the bit (`INTER_AREA` where a side shrinks, `INTER_LINEAR` where it grows), and greys are
+Pillow's, by which photographs are read: a model needs neither to see what it was trained on.
 
 Shape legend: H x W pixels of the given image, h x w of the resized one, K source pixels behind a resized one.
 """
 
 import numpy as np
 
-# Weights of red, green and blue in a grey (ITU-R BT.601), rounded to 15 bits.
-GREY_WEIGHTS = np.array([9798, 19235, 3735], np.float32) / 2**15
+# Weights of red, green and blue in a grey (ITU-R BT.601), rounded to 16 bits.
+GREY_WEIGHTS = np.array([19595, 38470, 7471], np.float32) / 2**16
 
 # Linear interpolation takes weights of so many bits.
 _LINEAR_BITS = 11
@@ -41,7 +41,7 @@ def to_grey(rgb: np.ndarray) -> np.ndarray:
     grey = np.empty((height, width), np.uint8)
     step = max(1, _AT_ONCE // width)
     for start in range(0, height, step):
-        # Whole numbers below 2^24 over 2^15: single precision holds them exactly, in whatever order they are added.
+        # Whole numbers below 2^24 over 2^16: single precision holds them exactly, in whatever order they are added.
         part = rgb[start : start + step].reshape(-1, 3).astype(np.float32) @ GREY_WEIGHTS + np.float32(0.5)
         grey[start : start + step] = part.astype(np.uint8).reshape(-1, width)
     return grey

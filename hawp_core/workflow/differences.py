@@ -21,8 +21,8 @@ def find_recipe(key: str) -> Recipe:
         raise UserError(f"{key!r} is not an address: give hexadecimal digits, as `hawp lineage` shows them.")
     found = {path.stem.split("-")[1]: path for path in sorted(RECIPES.glob(f"*/*-{key}*.json"))}
     if len(found) != 1:
-        what = "no recipe" if not found else f"{len(found)} recipes"
-        raise UserError(f"{what} in recipes/ begin with {key!r}: give an address as `hawp lineage` shows it.")
+        what = f"{len(found)} recipes in recipes/ begin" if found else "no recipe in recipes/ begins"
+        raise UserError(f"{what} with {key!r}: give an address as `hawp lineage` shows it.")
     return read_recipe(next(iter(found.values())))
 
 

@@ -1,8 +1,9 @@
-"""The way to network size is OpenCV's to the bit, without OpenCV: labels and models of before hold."""
+"""The way to network size is OpenCV's to the bit, and greys are those of photographs that are read from files: without either."""
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from hawp_core.geometry.resize import to_grey, to_square
 
@@ -40,7 +41,7 @@ def test_one_side_may_shrink_while_the_other_grows_or_stays(shape):
     assert np.array_equal(to_square(gray, 64), by_opencv(gray, 64))
 
 
-def test_every_colour_has_opencvs_grey():
+def test_every_colour_has_the_grey_that_it_has_when_its_file_is_read():
     number = np.arange(1 << 24, dtype=np.uint32).reshape(4096, 4096)
     rgb = np.stack([number >> 16, number >> 8 & 255, number & 255], axis=-1).astype(np.uint8)
-    assert np.array_equal(to_grey(rgb), cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+    assert np.array_equal(to_grey(rgb), np.asarray(Image.fromarray(rgb).convert("L")))

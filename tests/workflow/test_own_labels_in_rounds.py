@@ -1,6 +1,7 @@
 """Own labels in a run: five corrected files make another round, which learns from them and says why."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_photographs_of_another_folder_may_be_labelled(settings, tmp_path, photo
     assert " --images more " in import_options(planned(settings, images="more").own)
 
 
-def test_five_corrected_files_come_back_and_are_learned_from(workplace, photographs, model, hawp):
+def test_five_corrected_files_come_back_and_are_learned_from(settings, photographs, model, hawp):
     def run(*words: object) -> str:
         code, printed = hawp(*words)
         assert code == 0, printed
@@ -128,8 +129,9 @@ def test_five_corrected_files_come_back_and_are_learned_from(workplace, photogra
     run("import-labels", "corrected", "--images", photographs)
     as_they_were = next(Path("data-ssl/own-labels").glob("*.yaml"))
     for name in names[:CORRECTED]:
-        before, back = LabelFile(pseudo.with_suffix(".h5"))[name], LabelFile(as_they_were.with_suffix(".h5"))[name]
-        assert len(before.edges) == len(back.edges) and (before.scores == back.scores).all()
+        there, back = LabelFile(pseudo.with_suffix(".h5"))[name], LabelFile(as_they_were.with_suffix(".h5"))[name]
+        assert len(there.edges) == len(back.edges) and (there.scores == back.scores).all()
+    before = planned(settings, files="corrected")
     # By hand: every second line was wrong.
     for file in files:
         content = json.loads(file.read_text())
@@ -139,6 +141,11 @@ def test_five_corrected_files_come_back_and_are_learned_from(workplace, photogra
     (own,) = {*Path("data-ssl/own-labels").glob("*.yaml")} - {as_they_were}
     assert f"{own}: " in printed and f"on {CORRECTED} photographs" in printed
     assert "nothing to do" in run("import-labels", "corrected", "--images", photographs)
+    after = planned(settings, files="corrected")
+    assert (before.own.key, after.own.key) == (as_they_were.stem, own.stem)
+    why = run("lineage", "--why", before.rounds[1].train.key, after.rounds[1].train.key).splitlines()
+    assert all(re.fullmatch(r"labels: '.+' has other lines \(\d+ before, \d+ now\)", each) for each in why)
+    assert len(why) == CORRECTED
     words = ("--modelcfg", TINY, "--shapes", shapes, "--device", "cpu", "--num-workers", 0)
     mixed = [*words, "--datacfg", pseudo, "--labels", own]
     keys = {hawp("train", *each, "--name", "mixed", "--expect", "0" * 16)[1].split()[6] for each in
