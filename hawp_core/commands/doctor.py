@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
+    from hawp_core.runtime.progress import log
     from hawp_core.workflow.machine_check import check_machine
     from hawp_core.workflow.slurm_check import Profile, check_cluster
 
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
     faults = [check.fault for check in checks if check.fault]
     if not faults:
         print(tabulate([(check.what, check.found) for check in checks], tablefmt="plain"))
+        log.info("nothing that was looked at would fail")
         return
     print("\n".join(faults))
     raise SystemExit(FAULTY)

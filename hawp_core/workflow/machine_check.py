@@ -50,9 +50,10 @@ def check_libraries(settings: Settings) -> Check:
     trackers = settings.compute.trackers
     wanted = [module for module, extra in EXTRA_OF.items() if extra in ("train", "report") or module in trackers]
     missing = [module for module in wanted if importlib.util.find_spec(module) is None]
-    return Check(
-        "libraries", f"{len(wanted) - len(missing)} of {len(wanted)}", how_to_get(missing[0]) if missing else None
-    )
+    # The extra `report` brings what `train` does.
+    extra = "report" if "report" in map(EXTRA_OF.get, missing) else ""
+    fault = how_to_get(missing[0], extra) if missing else None
+    return Check("libraries", f"{len(wanted) - len(missing)} of {len(wanted)}", fault)
 
 
 def check_folder() -> Check:
@@ -86,7 +87,7 @@ def check_photographs(settings: Settings) -> Check:
     folder = locate(settings.photographs.folder)
     fault = None
     if not folder.is_dir():
-        fault = f"photographs.folder is {folder}, which is no folder here: correct it in the configuration."
+        fault = f"photographs.folder is {folder}, which is no folder here: name that of your photographs in the configuration, or by --config 'photographs={{folder: FOLDER}}'."
     return Check("photographs", str(folder), fault)
 
 

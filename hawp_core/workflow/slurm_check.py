@@ -35,7 +35,9 @@ def check_cluster(profile: Profile, settings: Settings, patience: int) -> Iterat
     partitions = _partitions()
     if isinstance(partitions, str):
         yield Check(
-            "Slurm", "silent", f"Slurm does not answer ({partitions}): see `scontrol ping`, or try again later."
+            "Slurm",
+            "silent",
+            f"Slurm does not answer ({partitions}): run on a login node; there, see `scontrol ping`, or try again later.",
         )
         return
     gates = [*_check_partitions(profile, settings, partitions), _check_account(profile), _check_qos(profile)]

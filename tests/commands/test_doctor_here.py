@@ -1,6 +1,7 @@
 """`hawp doctor` says what would fail on this machine, one sentence a fault."""
 
 import contextlib
+import sys
 
 import pytest
 import torch
@@ -8,13 +9,16 @@ import yaml
 
 from hawp_core.commands import cli
 from hawp_core.workflow import slurm_check
+from hawp_core.workflow.machine_check import check_libraries
 from hawp_core.workflow.slurm_check import minutes
 from hawp_core.workflow.slurm_profile import Profile
 
 
 def test_a_machine_that_fits_is_a_table(workplace, photographs, capsys):
     assert cli.main(["doctor", "--config", "config/config.yaml", f"photographs={{folder: {photographs}}}"]) == 0
-    rows = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr()
+    rows = [line.split("  ")[0] for line in printed.out.splitlines()]
+    assert "nothing that was looked at would fail" in printed.err
     assert rows == ["libraries", "working folder", "free space", "photographs", "GPUs"]
 
 
@@ -26,8 +30,15 @@ def test_every_fault_is_a_sentence_with_its_remedy(workplace, capsys):
         )
     assert ended.value.code == 1
     missing, gpu = capsys.readouterr().out.splitlines()
-    assert missing.startswith("photographs.folder is nowhere") and "correct it" in missing
+    assert missing.startswith("photographs.folder is nowhere") and "name that of your photographs" in missing
     assert "cuda was asked for and PyTorch sees no GPU here" in gpu
+
+
+def test_one_extra_is_named_that_brings_all_that_is_missing(tiny, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    assert "h5py is not installed and comes with the extra 'train'" in check_libraries(tiny).fault
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "pip install 'hawp-rounds[report]'" in check_libraries(tiny).fault
 
 
 @pytest.mark.parametrize(
