@@ -11,6 +11,7 @@ import jsonschema
 import yaml
 
 from hawp_core.errors import UserError
+from hawp_core.model.shipped import SHIPPED, SHIPPED_NAME
 from hawp_core.runtime.files import read_yaml
 from hawp_core.runtime.limited_yaml import parse_yaml
 from hawp_core.runtime.setting_types import Settings
@@ -98,6 +99,11 @@ def part(text: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
+def model_file(word: str) -> Path:
+    """An argument type: a model's file, or the word for the one that comes with the package."""
+    return SHIPPED if word == SHIPPED_NAME else Path(word)
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Options that name a model, as `find_model` reads them."""
     group = parser.add_argument_group("model")
@@ -106,7 +112,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--epoch", type=positive(int), metavar="N", help="take the model of this epoch [the last]")
     group.add_argument(
-        "-c", "--ckpt", type=Path, metavar="FILE", help="the model's file, instead of --workdir and --epoch"
+        "-c",
+        "--ckpt",
+        type=model_file,
+        metavar="FILE",
+        help="the model's file, instead of --workdir and --epoch; the word shipped is the one that comes with the package",
     )
 
 
@@ -119,7 +129,7 @@ def find_model(args: argparse.Namespace) -> Path:
     if args.ckpt:
         return args.ckpt
     if not args.workdir:
-        raise UserError("no model was named: give --ckpt FILE, or --workdir DIR with --epoch N.")
+        raise UserError("no model was named: give --ckpt FILE, --ckpt shipped, or --workdir DIR with --epoch N.")
     pattern = model_name(args.epoch) if args.epoch else "model-*.pth"
     found = sorted(args.workdir.glob(pattern)) or sorted(args.workdir.glob(f"*/{pattern}"))
     if not found:

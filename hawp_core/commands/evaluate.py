@@ -8,6 +8,7 @@ from pathlib import Path
 from hawp_core.commands import common
 from hawp_core.data.data_config import read_shapes
 from hawp_core.errors import UserError
+from hawp_core.model.shipped import SHIPPED
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.text import shown
 from hawp_core.workflow.paths import evaluation_name, manifest_file
@@ -131,6 +132,10 @@ def run(args: argparse.Namespace) -> None:
     model = common.find_model(args)
     if args.dest:
         _check_destination(args.dest)
+    elif model == SHIPPED:
+        raise UserError(
+            "the model that ships lies in the package, where no metrics are written: say with --dest where they go."
+        )
     network, info = load_checkpoint(model, device)
     folder = args.images or settings.photographs.folder
     manifest = Manifest.read(args.manifest) if args.manifest else photographs_in(folder, settings)

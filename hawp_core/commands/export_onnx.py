@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
         "model",
-        type=Path,
+        type=common.model_file,
         metavar="MODEL",
         help="a model of hawp train or hawp import-checkpoint, or the word shipped: the one that comes with the package",
     )
@@ -62,12 +62,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
     from hawp_core.model.checkpoint import load_checkpoint
-    from hawp_core.model.shipped import SHIPPED, SHIPPED_NAME
 
     if args.network and (args.size or args.rgb or args.images):
         raise UserError("--size, --rgb and --images go with detection: leave them out, or leave out --network.")
-    common.check_destination(args.dest, args.model, SHIPPED)
-    network, info = load_checkpoint(SHIPPED if str(args.model) == SHIPPED_NAME else args.model, "cpu")
+    common.check_destination(args.dest, args.model)
+    network, info = load_checkpoint(args.model, "cpu")
     about = {"epoch": info.epoch, "key": info.recipe.get("key"), "model": args.model.name}
     (_write_network if args.network else _write_lines)(args, network, about)
 

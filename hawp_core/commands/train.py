@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the experiment, a folder below exp-ssl/ [from the recipe]")
     parser.add_argument(
         "--pretrained",
-        type=_model,
+        type=common.model_file,
         metavar="FILE",
         help="start from this model, or from the shipped one (shipped), instead of new weights [none]",
     )
@@ -116,11 +116,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="minutes between resumable states [from the config: 5]",
     )
-
-
-def _model(word: str) -> Path:
-    """An argument type: a model's file, or the shipped one's name."""
-    return SHIPPED if word == SHIPPED_NAME else Path(word)
 
 
 def run(args: argparse.Namespace) -> None:

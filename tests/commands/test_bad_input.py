@@ -109,7 +109,7 @@ CASES = {
     "only unreadable photographs": (
         lambda: [*label(), "--images", str(Path(write("empty/a.jpg", b"no image")).parent)], ["1 of 1", "max_rejected"],
     ),
-    "no model": (lambda: ["homoadp", "--datacfg", TINY], ["--ckpt", "--workdir"]),
+    "no model": (lambda: ["homoadp", "--datacfg", TINY], ["--ckpt shipped", "--workdir"]),
     "no such model": (lambda: [*label(), "--ckpt", "gone.pth"], ["gone.pth", "does not exist"]),
     "no such training": (lambda: ["homoadp", "--workdir", "exp-ssl/gone"], ["exp-ssl/gone", "train first"]),
     "a cut model": (lambda: [*label(), "--ckpt", cut("model.pth", "cut.pth", 0.7)], ["cut.pth"]),
@@ -177,6 +177,9 @@ CASES = {
         lambda: ["export-checkpoint", "model.pth", "./model.pth"], ["model.pth", "would be written over"],
     ),
     "a graph in the place of its model": (lambda: ["export-onnx", "model.pth", "model.pth"], ["would be written over"]),
+    "metrics in the package": (
+        lambda: ["evaluate", "--ckpt", "shipped", "--images", "photos", "--no-shapes"], ["lies in the package", "--dest"],
+    ),
     "a model that is there already": (
         lambda: ["import-checkpoint", imported("b")],
         ["exp-ssl/b/model-00000.pth is there already"],

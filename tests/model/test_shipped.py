@@ -1,18 +1,23 @@
 """The weights that come with the package: small, known, and good on real photographs from the first call on."""
 
+import argparse
+import importlib
 import re
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from places import PHOTOGRAPHS as PLACES
 from places import ROOT
 
 from hawp_core import load
+from hawp_core.commands.common import find_model
 from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.model.architecture import Architecture
+from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.shipped import SHIPPED
 from hawp_core.runtime.files import sha256
 from hawp_core.workflow import chain, recipe_builders
@@ -36,6 +41,22 @@ def test_they_fit_the_presets_that_go_on_from_them(model):
     for name in ("config.yaml", "compact.yaml"):
         wanted = Architecture.from_dict(asdict(load_settings(ROOT / "config" / name).model))
         assert wanted == model.network.architecture
+
+
+@pytest.mark.parametrize("command", ["predict", "homoadp", "evaluate"])
+def test_commands_know_them_by_one_word(command):
+    """As `--pretrained shipped` does: where they lie differs from machine to machine."""
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"hawp_core.commands.{command}").configure(parser)
+    words = {"predict": ["a.jpg"], "homoadp": ["--datacfg", "config.yaml"], "evaluate": []}[command]
+    assert find_model(parser.parse_args([*words, "--ckpt", "shipped"])) == SHIPPED
+
+
+def test_they_leave_under_the_published_names(hawp, tmp_path):
+    assert hawp("export-checkpoint", "shipped", tmp_path / "plain.pth")[0] == 0
+    plain = torch.load(tmp_path / "plain.pth", weights_only=True)
+    for name, value in load_checkpoint(SHIPPED, "cpu")[0].state_dict().items():
+        assert torch.equal(value, plain[name]), name
 
 
 def test_other_weights_are_another_address(monkeypatch, tmp_path):
