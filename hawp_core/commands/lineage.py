@@ -6,7 +6,7 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.text import duration, shown
 from hawp_core.workflow.chain import report_recipe
-from hawp_core.workflow.differences import differences, find_recipe
+from hawp_core.workflow.differences import differences, find_made
 from hawp_core.workflow.settings import merged_settings
 
 HELP = "show the chain of rounds: what is done, partial, missing"
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     if args.delete and not args.gc:
         raise UserError("--delete goes with --gc: first look at what `hawp lineage --gc` lists.")
     if args.why:
-        print("\n".join(map(shown, differences(*(find_recipe(key) for key in args.why)))))
+        print("\n".join(map(shown, differences(*(find_made(key) for key in args.why)))))
     elif args.gc:
         _collect(args)
     else:

@@ -1,33 +1,64 @@
 """Why two addresses differ: which setting, photograph or stage version."""
 
+import contextlib
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from hawp_core.errors import UserError
+from hawp_core.workflow.inventory import records
 from hawp_core.workflow.paths import manifest_file, own_listing
-from hawp_core.workflow.recipe import Recipe, read_recipe
+from hawp_core.workflow.recipe import read_recipe
 from hawp_core.workflow.recipe_file import RECIPES
+from hawp_core.workflow.record import read_record
 from hawp_core.workflow.settings import Nested
 
 
-def find_recipe(key: str) -> Recipe:
-    """The recipe with this key, or with a key that begins so.
+class Made(Protocol):
+    """What a recipe and a lineage record both say of an artifact, as `hawp_core.workflow.recipe.Recipe` has it."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def settings(self) -> Nested: ...
+    @property
+    def inputs(self) -> Mapping[str, str | None]: ...
+
+
+def find_made(key: str) -> Made:
+    """What is known of the artifact with this key, or with a key that begins so: its recipe, or else its lineage record, which
+    a step by hand writes, too.
 
     Raises:
         UserError: none, or several.
     """
     if not key or any(c not in "0123456789abcdef" for c in key):
         raise UserError(f"{key!r} is not an address: give hexadecimal digits, as `hawp lineage` shows them.")
-    found = {path.stem.split("-")[1]: path for path in sorted(RECIPES.glob(f"*/*-{key}*.json"))}
+    planned = {path.stem.split("-")[1]: path for path in sorted(RECIPES.glob(f"*/*-{key}*.json"))}
+    found: dict[str, Made] = (
+        {address: read_recipe(path) for address, path in planned.items()} if len(planned) == 1 else {}
+    )
+    if not planned:
+        for path in records():
+            with contextlib.suppress(UserError):
+                if (record := read_record(path)).key.startswith(key):
+                    found[record.key] = record
     if len(found) != 1:
-        what = f"{len(found)} recipes in recipes/ begin" if found else "no recipe in recipes/ begins"
+        count = len(planned or found)
+        what = (
+            f"{count} addresses begin" if count else "neither a recipe in recipes/ nor a result's lineage record begins"
+        )
         raise UserError(f"{what} with {key!r}: give an address as `hawp lineage` shows it.")
-    return read_recipe(next(iter(found.values())))
+    return next(iter(found.values()))
 
 
-def differences(one: Recipe, other: Recipe) -> list[str]:
-    """Sentences that say what makes two recipes' keys differ, following their inputs upstream."""
+def differences(one: Made, other: Made) -> list[str]:
+    """Sentences that say what makes two artifacts' keys differ, following their inputs upstream."""
     if one.key == other.key:
         return [f"{one.key} and {other.key} are the same."]
     if one.stage != other.stage:
@@ -54,7 +85,7 @@ def _upstream(stage: str, role: str, was: str | None, now: str | None) -> list[s
     if stage == "import":
         return _own_labels(was, now)
     try:
-        return differences(find_recipe(was), find_recipe(now))
+        return differences(find_made(was), find_made(now))
     except UserError:
         return [f"{stage}: {role} {was} -> {now}"]
 

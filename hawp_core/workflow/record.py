@@ -63,7 +63,7 @@ class Record:
     stage: str
     version: int
     settings: dict[str, object]
-    inputs: dict[str, object]
+    inputs: dict[str, str | None]
     ancestry: dict[str, dict[str, object]]
     finished: str
     seconds: float | None

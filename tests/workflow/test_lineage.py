@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from places import PHOTOGRAPHS, TINY
@@ -10,9 +11,11 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.workflow import settings
 from hawp_core.workflow.chain import plan
+from hawp_core.workflow.inventory import records
 from hawp_core.workflow.planning import plan_run
 from hawp_core.workflow.recipe import STAGE_VERSIONS, read_recipe
 from hawp_core.workflow.recipe_builders import synthesize_recipe
+from hawp_core.workflow.record import read_record
 from hawp_core.workflow.schema import table
 from hawp_core.workflow.status import state
 
@@ -163,3 +166,21 @@ def test_why_two_addresses_differ(workplace, photographs, hawp, tiny):
         "export: export.views 2 -> 7",
         "train: train.synthetic.base_lr 0.001 -> 0.5",
     ]
+
+
+def test_why_knows_what_was_made_by_hand(workplace, hawp):
+    """No recipe is written for a step by hand; its lineage record says the same."""
+    for seed in (1, 2):
+        Path(f"{seed}.yaml").write_text(f"{TINY.read_text()}\nseed: {seed}\n")
+        assert hawp("synthesize", "--config", f"{seed}.yaml")[0] == 0
+    one, other = (read_record(path) for path in records())
+    assert not Path("recipes").exists()
+    code, printed = hawp("lineage", "--why", one.key[:6], other.key[:6])
+    assert code == 0 and printed.splitlines() == [
+        f"synthesize: seed {one.settings['seed']} -> {other.settings['seed']}"
+    ]
+    code, printed = hawp("lineage", "--why", one.key, "0" * 16)
+    assert (
+        code == 2
+        and "neither a recipe in recipes/ nor a result's lineage record begins with '0000000000000000'" in printed
+    )
