@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from hawp_core.commands.common import check_log
 from hawp_core.errors import Interrupted, UserError
@@ -48,9 +49,18 @@ COMMANDS = {
 MISTAKE, STOPPED, DEFECT = 2, 75, 70
 
 
+class _Version(argparse.Action):
+    """What is installed is looked up for those who ask."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"hawp-rounds {version('hawp-rounds')}")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     parser = argparse.ArgumentParser(prog="hawp", description=DESCRIPTION)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(f"hawp_core.commands.{module_name}")

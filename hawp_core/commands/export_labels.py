@@ -6,7 +6,7 @@ from pathlib import Path
 from hawp_core.commands import common
 from hawp_core.data.data_config import PhotographData, read_data_config
 from hawp_core.data.labelled import Labelled
-from hawp_core.data.predicted import Predicted
+from hawp_core.data.predicted import JSON_LINES, Predicted
 from hawp_core.errors import UserError
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.text import counted, shown
@@ -81,6 +81,8 @@ def _labels(datacfg: Path) -> tuple[Labelled, str]:
 def _results(place: Path, images: Path | None) -> tuple[Labelled, str]:
     """What `hawp predict` found, and the folder of the photographs."""
     found = Predicted(place)
+    if not found.names and (place / JSON_LINES).is_file():
+        found = Predicted(place / JSON_LINES)
     if not found.names:
         raise UserError(f"{shown(place)} holds no result of hawp predict: give its JSON, JSON lines, or their folder.")
     return found, str(images or (place if place.is_dir() else place.parent).resolve().parent)

@@ -41,9 +41,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary = Path(name)
         os.chmod(temporary, 0o666 & ~_umask())
         yield temporary
-        # For writing, as Windows wants it.
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
+        # What may not be written is another name of a finished file. For writing, as Windows wants it.
+        if os.access(temporary, os.W_OK):
+            with open(temporary, "rb+") as written:
+                os.fsync(written.fileno())
         os.replace(temporary, path)
         temporary = None
     except (OSError, RuntimeError) as error:

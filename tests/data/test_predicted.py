@@ -85,5 +85,9 @@ def test_what_was_found_is_corrected_elsewhere_and_comes_back_as_labels(tmp_path
         came = read_own_labels(labels, "photos", fingerprint("photos")).drawn["a.png"]
         np.testing.assert_allclose(came.lines, FOUND.lines)
         np.testing.assert_allclose(came.scores, FOUND.scores)
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / JSON_LINES).write_text(row("a.png"))
+    code, said = hawp("export-labels", "lines", "--images", "photos", "--saveto", "of-lines")
+    assert code == 0 and "2 lines on 1 photograph, 1 file" in said
     code, said = hawp("export-labels", "photos", "--saveto", "none")
     assert code == 2 and "photos holds no result of hawp predict" in said

@@ -81,6 +81,10 @@ def run(installed, place):
     return run
 
 
+def test_it_says_its_version(run, wheel):
+    assert run("hawp", "--version") == f"hawp-rounds {wheel.name.split('-')[1]}\n"
+
+
 def test_every_file_of_the_package_is_in_the_wheel(source, wheel):
     carried = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("hawp_core/")}
     files = {path.relative_to(source).as_posix() for path in (source / "hawp_core").rglob("*") if path.is_file()}
