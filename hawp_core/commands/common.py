@@ -104,6 +104,16 @@ def model_file(word: str) -> Path:
     return SHIPPED if word == SHIPPED_NAME else Path(word)
 
 
+def add_model_file(parser: argparse.ArgumentParser) -> None:
+    """An argument that is a model."""
+    parser.add_argument(
+        "model",
+        type=model_file,
+        metavar="MODEL",
+        help="a model of hawp train or hawp import-checkpoint, or the word shipped: the one that comes with the package",
+    )
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Options that name a model, as `find_model` reads them."""
     group = parser.add_argument_group("model")

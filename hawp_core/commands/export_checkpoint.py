@@ -11,12 +11,7 @@ DESCRIPTION = "Write a model's weights under the published tensor names, without
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument(
-        "model",
-        type=common.model_file,
-        metavar="MODEL",
-        help="a model of hawp train or hawp import-checkpoint, or the word shipped: the one that comes with the package",
-    )
+    common.add_model_file(parser)
     parser.add_argument("dest", type=Path, metavar="PTH", help="where to write the state dict")
 
 

@@ -36,12 +36,7 @@ def width_and_height(text: str) -> tuple[int, int]:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
-    parser.add_argument(
-        "model",
-        type=common.model_file,
-        metavar="MODEL",
-        help="a model of hawp train or hawp import-checkpoint, or the word shipped: the one that comes with the package",
-    )
+    common.add_model_file(parser)
     parser.add_argument("dest", type=Path, metavar="ONNX", help="where to write the graph")
     parser.add_argument(
         "--size", type=width_and_height, metavar="S|WxH", help="of the image, pixels [the model's, a square]"

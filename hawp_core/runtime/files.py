@@ -41,7 +41,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         temporary = Path(name)
         os.chmod(temporary, 0o666 & ~_umask())
         yield temporary
-        # What may not be written is another name of a finished file. For writing, as Windows wants it.
+        # What may not be written was not written here: it is another name of a file that has settled. For writing, as Windows wants it.
         if os.access(temporary, os.W_OK):
             with open(temporary, "rb+") as written:
                 os.fsync(written.fileno())

@@ -11,7 +11,7 @@ from hawp_core.workflow.inventory import records
 from hawp_core.workflow.paths import manifest_file, own_listing
 from hawp_core.workflow.recipe import read_recipe
 from hawp_core.workflow.recipe_file import RECIPES
-from hawp_core.workflow.record import read_record
+from hawp_core.workflow.record import Record, read_record
 from hawp_core.workflow.settings import Nested
 
 
@@ -40,21 +40,20 @@ def find_made(key: str) -> Made:
     if not key or any(c not in "0123456789abcdef" for c in key):
         raise UserError(f"{key!r} is not an address: give hexadecimal digits, as `hawp lineage` shows them.")
     planned = {path.stem.split("-")[1]: path for path in sorted(RECIPES.glob(f"*/*-{key}*.json"))}
-    found: dict[str, Made] = (
-        {address: read_recipe(path) for address, path in planned.items()} if len(planned) == 1 else {}
-    )
-    if not planned:
-        for path in records():
-            with contextlib.suppress(UserError):
-                if (record := read_record(path)).key.startswith(key):
-                    found[record.key] = record
-    if len(found) != 1:
-        count = len(planned or found)
+    by_hand = {} if planned else {record.key: record for record in _recorded() if record.key.startswith(key)}
+    if (count := len(planned or by_hand)) != 1:
         what = (
             f"{count} addresses begin" if count else "neither a recipe in recipes/ nor a result's lineage record begins"
         )
         raise UserError(f"{what} with {key!r}: give an address as `hawp lineage` shows it.")
-    return next(iter(found.values()))
+    return read_recipe(*planned.values()) if planned else next(iter(by_hand.values()))
+
+
+def _recorded() -> Iterator[Record]:
+    """What the lineage records say that can be read."""
+    for path in records():
+        with contextlib.suppress(UserError):
+            yield read_record(path)
 
 
 def differences(one: Made, other: Made) -> list[str]:
