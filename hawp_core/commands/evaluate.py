@@ -25,7 +25,7 @@ photographs (Wireframe or York Urban). OpenCV's LSD is measured on the same phot
 # Settings of the section `evaluate`, and the options that override them.
 OPTIONS = {
     "min_score": "min_score", "photographs": "limit", "size": "size", "max_junctions": "max_junctions",
-    "rotation": "rotation", "views": "views",
+    "rotation": "rotation", "views": "views", "whole_lines": "whole_lines",
 }  # fmt: skip
 
 
@@ -77,6 +77,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--views", type=common.setting("evaluate.views"), metavar="N",
         help="warped views by which the model finds the lines of a photograph, besides itself: better lines, in 1 + N times "
         "the time [evaluate.views]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--whole-lines", action="store_true", default=None,
+        help="look for whole lines: pieces of longer lines and lines that point at no vanishing point score less "
+        "[evaluate.whole_lines]",
     )  # fmt: skip
     parser.add_argument("--dest", type=Path, metavar="JSON", help="where to write the metrics [beside the model]")
     common.add_expect(parser)

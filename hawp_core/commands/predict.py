@@ -62,6 +62,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "better; without --size [%(default)s]",
     )
     parser.add_argument(
+        "--whole-lines",
+        action="store_true",
+        help="look for whole lines: pieces of longer lines and lines that point at no vanishing point score less; best with "
+        "--views; without --size",
+    )
+    parser.add_argument(
         "--every", type=common.positive(int), default=1, metavar="N", help="every N-th frame of a video [%(default)s]"
     )
     parser.add_argument(
@@ -100,8 +106,11 @@ def run(args: argparse.Namespace) -> None:
 
     if args.tile is not None and args.size is None:
         raise UserError("--tile cuts what --size leaves large: give --size native or --size PX too.")
-    if args.views and args.size is not None:
-        raise UserError("--views looks at the square that the network was trained on: leave --size out, or --views.")
+    for given, option in ((args.views, "--views"), (args.whole_lines, "--whole-lines")):
+        if given and args.size is not None:
+            raise UserError(
+                f"{option} looks at the square that the network was trained on: leave --size out, or {option}."
+            )
     selection = select(args.images)
     if selection.passed_by:
         log.warning(
@@ -113,10 +122,14 @@ def run(args: argparse.Namespace) -> None:
     computing = choose_compute(args, complete({}).compute)
     apply_compute(computing)
     path = common.find_model(args) if args.ckpt or args.workdir else SHIPPED
-    model = load(path, device=str(computing.device), threshold=args.threshold, views=args.views)
+    model = load(
+        path, device=str(computing.device), threshold=args.threshold, views=args.views, whole_lines=args.whole_lines
+    )
     settings = {"model": sha256(path), "threshold": args.threshold, "size": args.size, "tile": args.tile or TILE}
     if args.views:  # Results of one look keep the settings that they were written with.
         settings["views"] = args.views
+    if args.whole_lines:
+        settings["whole_lines"] = True
     options = Options(
         args.saveto, args.ext, args.size, args.tile or TILE, args.every, args.batch_size, computing.threads, settings
     )

@@ -64,14 +64,14 @@ PAIR_VIEW: PairView = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2}
 
 
 def find_lines(
-    network: WireframeNetwork, images: Sequence[np.ndarray], min_score: float, views: int = 0
+    network: WireframeNetwork, images: Sequence[np.ndarray], min_score: float, views: int = 0, whole: bool = False
 ) -> list[Detection]:
-    """Detections in square grey images (S, S) uint8 of the network's size, by so many views besides each itself."""
+    """Detections in square grey images (S, S) uint8 of the network's size, as `detect_by_views` finds them."""
     device = next(network.parameters()).device
     found = []
     for start in range(0, len(images), BATCH):
         batch = torch.from_numpy(np.stack(images[start : start + BATCH]))[:, None].to(device).float() / 255
-        found += detect_by_views(network, batch, views=views, min_score=min_score)
+        found += detect_by_views(network, batch, views=views, whole=whole, min_score=min_score)
     return found
 
 
@@ -94,14 +94,16 @@ def measure_on_shapes(network: WireframeNetwork, shapes: ShapeSet) -> ShapeMetri
     )
 
 
-def network_detector(network: WireframeNetwork, min_score: float, views: int = 0) -> Detector:
-    """A function from a grey image of any size to its wireframe in that image's pixels."""
+def network_detector(network: WireframeNetwork, min_score: float, about: Conditions) -> Detector:
+    """A function from a grey image of any size to its wireframe in that image's pixels, found as the conditions say."""
+    network = under(network, about)
     size = network.architecture.image_size
     network.eval()
 
     def found(image: np.ndarray) -> Wireframe:
         height, width = image.shape
-        return find_lines(network, [to_square(image, size)], min_score, views)[0].to_wireframe(width, height)
+        squares = [to_square(image, size)]
+        return find_lines(network, squares, min_score, about.views, about.whole_lines)[0].to_wireframe(width, height)
 
     return found
 
@@ -126,7 +128,9 @@ def conditions(chosen: EvaluateSettings, network: WireframeNetwork) -> Condition
             f"to {round(size / own.multiple) * own.multiple or own.multiple}, or to 0, the model's own {own.image_size}."
         )
     junctions = chosen.max_junctions or own.max_junctions
-    return Conditions(size, junctions, chosen.rotation, chosen.pairs, chosen.min_score, chosen.views)
+    return Conditions(
+        size, junctions, chosen.rotation, chosen.pairs, chosen.min_score, chosen.views, chosen.whole_lines
+    )
 
 
 def under(network: WireframeNetwork, about: Conditions) -> WireframeNetwork:
@@ -177,7 +181,7 @@ def measure_repeatability(
 
     # The best lines are looked for among more than those that stand for all.
     least = min(LEAST_SCORE, about.min_score)
-    model = found(MODEL, network_detector(under(network, about), least, about.views), by_score)
+    model = found(MODEL, network_detector(network, least, about), by_score)
     baseline = found(BASELINE, lsd, by_length)
     whole = [lines_above(pair, about.min_score) for pair in model]
     return {
@@ -203,7 +207,7 @@ def measure_on_labelled(
         raise UserError("the annotations name no photograph: give a file with at least one.")
     truths = [wireframe for _, wireframe in annotations]
     measured = {}
-    detectors = {MODEL: network_detector(under(network, about), LEAST_SCORE, about.views), BASELINE: lsd}
+    detectors = {MODEL: network_detector(network, LEAST_SCORE, about), BASELINE: lsd}
     for title, detector in detectors.items():
         with bar(f"detect with {title}", len(annotations), "image") as shown:
             found = [detector(read_gray(resolve(folder, name))[0]) for name, _ in _counted(annotations, shown)]

@@ -133,6 +133,7 @@ class Conditions:
         pairs: copies of each photograph.
         min_score: the model's lines above it are all its lines.
         views: by which the model finds lines, besides the photograph itself.
+        whole_lines: looked for, as `hawp predict --whole-lines` does.
     """
 
     size: int
@@ -141,6 +142,7 @@ class Conditions:
     pairs: int
     min_score: float
     views: int = 0
+    whole_lines: bool = False
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,8 @@ def _equal_counts(evaluation: Evaluation) -> str:
     said = (
         f"At equal line counts, {about.size} px, {found[MODEL].pairs} pairs, copies turned by up to {about.rotation:g} "
         f"degrees, at most {about.max_junctions} junctions"
-        + (f", lines by {about.views} views each:" if about.views else ":")
+        + (f", lines by {about.views} views each" if about.views else "")
+        + (", whole lines:" if about.whole_lines else ":")
     )
     nearest = [[title, each.lines_per_image, *_matched(each.nearest)] for title, each in rows]
     paired = [[title, each.lines_per_image, *_matched(each.one_to_one)] for title, each in rows]

@@ -153,10 +153,14 @@ def label_images(
             padding=PADDING[adaptation.border],
             chunk=chunk,
         )
-    if adaptation.labels == "united":
+    if adaptation.labels in ("united", "whole"):
+        whole = adaptation.labels == "whole"
         padding = PADDING[adaptation.border]
-        seen = look_at_views(network, images, homographies, adaptation.view_score, padding, chunk)
-        return [unite([image, *looks], np.stack([np.eye(3), *own]), adaptation.min_score) for image, looks, own in seen]
+        seen = look_at_views(network, images, homographies, adaptation.view_score, padding, chunk, whole)
+        return [
+            unite([image, *looks], np.stack([np.eye(3), *own]), adaptation.min_score, whole)
+            for image, looks, own in seen
+        ]
     # The one pass over the images themselves serves as their identity view and for the detection.
     prediction = network(images)
     heatmap, _, junctions = aggregate_views(network, images, prediction, homographies, adaptation, chunk=chunk)

@@ -16,6 +16,7 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.binding import bind, pair_codes, pair_votes, propose_junctions
+from hawp_core.model.bright_pairs import bright_pairs
 from hawp_core.model.line_scores import final_scores, heatmap_scores, refine_heatmap, worth_verifying
 from hawp_core.model.network import WireframeNetwork
 
@@ -66,6 +67,7 @@ def detect(
     heatmap: torch.Tensor | None = None,
     junction_map: torch.Tensor | None = None,
     min_score: float = 0.75,
+    pairs: int = 0,
 ) -> list[Detection]:
     """Wireframes of a batch of images, each independent of the others.
 
@@ -77,6 +79,8 @@ def detect(
         junction_map: (B, 1, h, w) junction probabilities, for instance averaged too; the network's own by default.
         min_score: keep lines with sqrt(verification * heatmap score) above this, or with such a score by votes where the
             architecture says so (`detect_votes`).
+        pairs: of junctions of an image that are candidates too because the heatmap is bright between them (`bright_pairs`);
+            none where lines are found by votes.
     """
     architecture = network.architecture
     if architecture.votes:
@@ -88,6 +92,8 @@ def detect(
     heatmap = refine_heatmap(heatmap)
     junctions, junction_scores, valid = find_junctions(network, prediction, architecture.max_junctions, junction_map)
     proposals = prediction.scores.field().proposals(architecture.distance_threshold, residual=architecture.residual)
+    if pairs:
+        proposals = torch.cat((proposals, bright_pairs(heatmap, junctions, valid, pairs)), dim=1)
     image_index, pair, proposal = bind(proposals, junctions, valid, architecture.binding_distance2)
 
     heat = heatmap_scores(heatmap, image_index, _lines(junctions, image_index, pair) * STRIDE)

@@ -29,18 +29,25 @@ class Model:
         threshold: lines below this score, 0 to 1, are left out.
         views: warped views by which lines are found, besides the image itself; lines that recur there score more, and lie
             better, in 1 + `views` times the time.
+        whole_lines: look for whole lines: pieces of longer lines and lines that point at no vanishing point score less.
 
     Raises:
         UserError: no readable model.
     """
 
     def __init__(
-        self, path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5, views: int = 0
+        self,
+        path: Path | str = SHIPPED,
+        *,
+        device: str | None = None,
+        threshold: float = 0.5,
+        views: int = 0,
+        whole_lines: bool = False,
     ) -> None:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network, self.info = load_checkpoint(path, chosen)
         self.network = fold_batch_norm(network)
-        self.device, self.threshold, self.views = chosen, threshold, views
+        self.device, self.threshold, self.views, self.whole_lines = chosen, threshold, views, whole_lines
         self.size = network.architecture.image_size
 
     def __call__(
@@ -62,12 +69,14 @@ class Model:
             progress: with `size`, called after each tile with the number of those that are done and of all.
 
         Raises:
-            ValueError: another shape or type, or `size` for a model that looks at views, which are of the square.
+            ValueError: another shape or type, or `size` for a model that looks at views or for whole lines, which are of the square.
         """
         if size is None:
             return self.many([image])[0]
-        if self.views:
-            raise ValueError("views are of the square that the network was trained on: leave size out, or views")
+        if self.views or self.whole_lines:
+            raise ValueError(
+                "views and whole lines are of the square that the network was trained on: leave size out, or these"
+            )
         grey = _grey(image)
         seen = grey if size == "native" else scaled(grey, size)
         found = detect_native(self.network, seen, tile=tile, min_score=self.threshold, progress=progress)
@@ -77,7 +86,7 @@ class Model:
         """The wireframes of several images, of any sizes, in one pass."""
         squares = [self.square(image) for image in images]
         batch = torch.from_numpy(np.stack(squares))[:, None].to(self.device).float() / 255
-        found = detect_by_views(self.network, batch, views=self.views, min_score=self.threshold)
+        found = detect_by_views(self.network, batch, views=self.views, whole=self.whole_lines, min_score=self.threshold)
         return [d.to_wireframe(image.shape[1], image.shape[0]) for d, image in zip(found, images, strict=True)]
 
     def square(self, image: np.ndarray) -> np.ndarray:
@@ -94,6 +103,13 @@ def _grey(image: np.ndarray) -> np.ndarray:
     return image if image.ndim == 2 else to_grey(image)
 
 
-def load(path: Path | str = SHIPPED, *, device: str | None = None, threshold: float = 0.5, views: int = 0) -> Model:
+def load(
+    path: Path | str = SHIPPED,
+    *,
+    device: str | None = None,
+    threshold: float = 0.5,
+    views: int = 0,
+    whole_lines: bool = False,
+) -> Model:
     """Load a trained model; see `Model`."""
-    return Model(path, device=device, threshold=threshold, views=views)
+    return Model(path, device=device, threshold=threshold, views=views, whole_lines=whole_lines)

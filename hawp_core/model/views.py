@@ -18,6 +18,7 @@ from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.warping import warp_images
 from hawp_core.model.detection import Detection, detect
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.whole_lines import PAIRS, whole_first
 
 # Least score of a line in one look, and most views that pass together.
 _LEAST_SCORE, _AT_ONCE = 0.15, 8
@@ -29,7 +30,7 @@ _SAME_JUNCTION = 3.0
 
 @torch.no_grad()
 def detect_by_views(
-    network: WireframeNetwork, images: torch.Tensor, *, views: int, min_score: float = 0.75
+    network: WireframeNetwork, images: torch.Tensor, *, views: int, whole: bool = False, min_score: float = 0.75
 ) -> list[Detection]:
     """Wireframes of a batch of square images by what recurs in views of them, in 1 + `views` times the time of `detect`.
 
@@ -39,16 +40,19 @@ def detect_by_views(
     Args:
         network: in evaluation mode.
         images: (B, 1, S, S) in [0, 1].
-        views: of each image, besides itself; 0 is `detect`.
+        views: of each image, besides itself; 0 is one look.
+        whole: look for whole lines, and lower the scores of their pieces (`model.whole_lines`).
         min_score: keep lines with a score above this.
     """
     if not views:
-        return detect(network, images, min_score=min_score)
+        if not whole:
+            return detect(network, images, min_score=min_score)
+        return [whole_first(found, min_score) for found in detect(network, images, min_score=min_score, pairs=PAIRS)]
     homographies = torch.from_numpy(sample_views([[0, number] for number in range(views)], images.shape[-1]))
     seen = look_at_views(
-        network, images, homographies.expand(len(images), -1, -1, -1), _LEAST_SCORE, "border", _AT_ONCE
+        network, images, homographies.expand(len(images), -1, -1, -1), _LEAST_SCORE, "border", _AT_ONCE, whole
     )
-    return [unite([image, *looks], np.stack([np.eye(3), *own]), min_score) for image, looks, own in seen]
+    return [unite([image, *looks], np.stack([np.eye(3), *own]), min_score, whole) for image, looks, own in seen]
 
 
 def look_at_views(
@@ -58,25 +62,28 @@ def look_at_views(
     least: float,
     padding: str,
     chunk: int,
+    whole: bool = False,
 ) -> Iterator[tuple[Detection, list[Detection], np.ndarray]]:
     """Of each image (B, 1, S, S) what is found in itself and in each of its views, and the views (V, 3, 3) float64."""
-    found = detect(network, images, min_score=least)
+    pairs = PAIRS if whole else 0
+    found = detect(network, images, min_score=least, pairs=pairs)
     for image, mine, detection in zip(images, homographies, found, strict=True):
         looks: list[Detection] = []
         for part in mine.split(chunk):
             there = part.to(finest_float(images.device))
             views = warp_images(image[None].expand(len(part), -1, -1, -1), there, padding=padding)
-            looks += detect(network, views, min_score=least)
+            looks += detect(network, views, min_score=least, pairs=pairs)
         yield detection, looks, mine.cpu().double().numpy()
 
 
-def unite(looks: list[Detection], homographies: np.ndarray, min_score: float) -> Detection:
+def unite(looks: list[Detection], homographies: np.ndarray, min_score: float, whole: bool = False) -> Detection:
     """One detection of the lines that looks at one image agree on, the best first.
 
     Args:
         looks: what was found in each; all of one input size.
         homographies: (V, 3, 3) from the image to each look, pixels; that of the image itself is the identity.
         min_score: keep lines with a score above this.
+        whole: lower the scores of pieces of lines, and of lines that point nowhere, before that.
     """
     size = looks[0].input_size
     last = np.array(size) - 1.0
@@ -104,7 +111,8 @@ def unite(looks: list[Detection], homographies: np.ndarray, min_score: float) ->
     score = total / np.maximum(shown, 1)
     places = np.where(total[:, None] > 0, places / np.maximum(total, 1e-9)[:, None], lines)
     kept = _best_of_near(lines, score, min_score)
-    return _joined(places[kept], score[kept], size)
+    found = _joined(places[kept], score[kept], size)
+    return whole_first(found, min_score) if whole else found
 
 
 def _brought_back(look: Detection, homography: np.ndarray) -> np.ndarray:

@@ -134,7 +134,7 @@ class TrainSettings:
 class ExportSettings:
     """Section `export`."""
 
-    labels: Literal["heatmap", "recurring", "united", "votes"]
+    labels: Literal["heatmap", "recurring", "united", "whole", "votes"]
     views: int
     identity: bool
     min_score: float
@@ -163,6 +163,7 @@ class EvaluateSettings:
     max_junctions: int
     rotation: float
     views: int
+    whole_lines: bool
     truth: str
     truth_images: str
 
