@@ -22,6 +22,8 @@ from hawp_core.model.whole_lines import PAIRS, whole_first
 
 # Least score of a line in one look, and most views that pass together.
 _LEAST_SCORE, _AT_ONCE = 0.15, 8
+# The same where there is no other look.
+_LEAST_ALONE = 0.05
 # Of lines this near to a better one, structural distance in pixels, none stays beside it.
 _SAME_LINE = 2 * THRESHOLD
 # Ends this near to a better line's, pixels, are the same junction.
@@ -47,7 +49,7 @@ def detect_by_views(
     if not views:
         if not whole:
             return detect(network, images, min_score=min_score)
-        return [whole_first(found, min_score) for found in detect(network, images, min_score=min_score, pairs=PAIRS)]
+        return [whole_first(found, min_score) for found in detect(network, images, min_score=_LEAST_ALONE, pairs=PAIRS)]
     homographies = torch.from_numpy(sample_views([[0, number] for number in range(views)], images.shape[-1]))
     seen = look_at_views(
         network, images, homographies.expand(len(images), -1, -1, -1), _LEAST_SCORE, "border", _AT_ONCE, whole
@@ -99,18 +101,19 @@ def unite(looks: list[Detection], homographies: np.ndarray, min_score: float, wh
     places = np.zeros((len(lines), 4))
     for look, theirs, homography in zip(looks, back, homographies, strict=True):
         there = warp_points(homography, lines.reshape(-1, 2, 2))
-        whole = ((there >= BORDER) & (there <= last - BORDER)).all(axis=(1, 2)) | (homography == np.eye(3)).all()
-        shown += whole
+        shows = ((there >= BORDER) & (there <= last - BORDER)).all(axis=(1, 2)) | (homography == np.eye(3)).all()
+        shown += shows
         if not len(theirs):
             continue
         rows, best = _best_match(lines, theirs, look.scores.numpy())
-        rows, best = rows[whole[rows]], best[whole[rows]]
+        rows, best = rows[shows[rows]], best[shows[rows]]
         score = look.scores.numpy()[best]
         total[rows] += score
         places[rows] += score[:, None] * _turned(theirs[best], lines[rows])
     score = total / np.maximum(shown, 1)
     places = np.where(total[:, None] > 0, places / np.maximum(total, 1e-9)[:, None], lines)
-    kept = _best_of_near(lines, score, min_score)
+    # What is longer and less sure decides on what is a piece.
+    kept = _best_of_near(lines, score, 0.0 if whole else min_score)
     found = _joined(places[kept], score[kept], size)
     return whole_first(found, min_score) if whole else found
 
