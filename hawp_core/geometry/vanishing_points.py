@@ -29,7 +29,8 @@ def vanishing_points(lines: np.ndarray, weights: np.ndarray, *, count: int) -> n
     lines, weights = lines[heaviest], weights[heaviest].copy()
     if len(lines) < 2:
         return np.zeros((0, 3))
-    centre, scale = lines.reshape(-1, 2).mean(axis=0), max(float(np.ptp(lines)), 1.0)
+    ends = lines.reshape(-1, 2)
+    centre, scale = ends.mean(axis=0), max(float(np.ptp(ends, axis=0).max()), 1e-9)
     to_unit = np.array([[1 / scale, 0, -centre[0] / scale], [0, 1 / scale, -centre[1] / scale], [0, 0, 1]])
     to_pixels = np.linalg.inv(to_unit)
     unit = (lines - np.tile(centre, 2)) / scale

@@ -56,7 +56,7 @@ def test_detection_waits_twice_a_batch(find):
     assert_same(found[1], found[0])
 
 
-@pytest.mark.parametrize("labels", ["heatmap", "recurring", "united", "votes"])
+@pytest.mark.parametrize("labels", ["heatmap", "recurring", "united", "whole", "votes"])
 def test_labels_of_a_gpu_are_those_of_a_cpu(labels):
     found, waits, uploads = [], [], []
     for device, views in (("cpu", 4), ("cuda", 4), ("cuda", 6)):

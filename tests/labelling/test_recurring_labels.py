@@ -12,7 +12,7 @@ from hawp_core.model.network import WireframeNetwork
 pytestmark = pytest.mark.numeric
 
 
-@pytest.mark.parametrize("labels", ["recurring", "united"])
+@pytest.mark.parametrize("labels", ["recurring", "united", "whole"])
 def test_a_network_labels_so_and_chunks_change_nothing(labels):
     torch.manual_seed(0)
     small = Architecture(

@@ -48,7 +48,7 @@ def test_every_setting_is_described():
         ("model: {widht: 64}", "model.widht is not a setting"),
         ("rounds: many", "rounds is 'many', and must be of type integer"),
         ("rounds: -1", "rounds"),
-        ("export: {labels: sold2}", "choose one of heatmap, recurring, united, votes"),
+        ("export: {labels: sold2}", "choose one of heatmap, recurring, united, whole, votes"),
         ("model: {image_size: 100}", "image_size is 100"),
         ("model: 64", "model is 64"),
         ("{model: {}, evaluate: {size: 500}}", "evaluate.size is 500, which is no multiple of 64"),
