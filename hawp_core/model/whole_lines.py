@@ -56,10 +56,16 @@ def worth_of_direction(lines: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def pieces(lines: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """(M,) bool: lines (M, 4), pixels, that lie within a longer one that scores nearly as much."""
     length = np.hypot(*(lines[:, 2:] - lines[:, :2]).T)
+    middle = (lines[:, :2] + lines[:, 2:]) / 2
+    reach = np.abs(lines[:, 2:] - lines[:, :2]) / 2 + _OFF
     found = np.zeros(len(lines), bool)
     for start in range(0, len(lines), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        row, column = np.nonzero((length > _LONGER * length[part, None]) & (scores > _LEAST_SHARE * scores[part, None]))
+        longer = length > _LONGER * length[part, None]
+        longer &= scores > _LEAST_SHARE * scores[part, None]
+        for axis in (0, 1):  # The middle of what lies within a line is in the line's box.
+            longer &= np.abs(middle[part, None, axis] - middle[:, axis]) < reach[:, axis]
+        row, column = np.nonzero(longer)
         row += start
         off = [_distance(lines[row, end : end + 2], lines[column]) for end in (0, 2)]
         found[row[np.maximum(*off) < _OFF]] = True
