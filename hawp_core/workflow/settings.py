@@ -230,7 +230,7 @@ def _check_network(settings: Settings, source: Path | str) -> None:
     if model.votes and settings.export.labels == "heatmap":
         raise UserError(
             f"{source}: model.votes is {model.votes}, so that no heatmap is learned, and export.labels is heatmap: "
-            "set it to votes, recurring or united."
+            "set it to votes, recurring, united or whole."
         )
 
 

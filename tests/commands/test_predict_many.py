@@ -272,6 +272,7 @@ def test_a_video_whose_name_is_too_long_is_named_and_the_rest_is_done(predict, t
         (("--tile", "128"), "give --size native"),
         (("--views", "2", "--size", "native"), "leave --size out, or --views"),
         (("--views", "1000"), "from 0 to 100"),
+        (("--whole-lines", "--size", "512"), "leave --size out, or --whole-lines"),
         (("--ext", "mp4"), "none is among the images"),
     ],
 )
