@@ -45,9 +45,9 @@ def test_the_same_weights_read_another_size_with_another_limit(network):
     about = conditions(replace(CHOSEN, size=128, max_junctions=5), network)
     changed = under(network, about)
     assert network.architecture.image_size == 64 and next(changed.parameters()) is next(network.parameters())
-    few = network_detector(changed, 0.0)(image)
+    few = network_detector(network, 0.0, about)(image)
     assert (few.width, few.height) == (128, 96) and 0 < len(few.junctions) <= 5
-    more = network_detector(under(network, conditions(replace(CHOSEN, size=128), network)), 0.0)(image)
+    more = network_detector(network, 0.0, conditions(replace(CHOSEN, size=128), network))(image)
     assert len(more.junctions) > 5
 
 
@@ -87,6 +87,10 @@ def test_the_command_prints_and_keeps_equal_counts_beside_lsd_at_the_size_asked_
     model, lsd = (found.repeatability[who].at(None) for who in ("model", "LSD"))
     assert lsd.lines_per_image <= model.lines_per_image == found.repeatability["model"].lines_per_image
     assert json.loads((workplace / "e.json").read_text())["repeatability"]["LSD"]["at_counts"][1]["lines"] == 50
+    code, printed = hawp(*words, "--views", 2, "--whole-lines", "--dest", "e.json")
+    assert code == 0 and "lines by 2 views each, whole lines:" in printed
+    found = Evaluation.read("e.json")
+    assert found.conditions is not None and (found.conditions.views, found.conditions.whole_lines) == (2, True)
     code, printed = hawp(*words, "--size", 100)
     assert code == 2 and "evaluate.size is 100" in printed
     code, printed = hawp(*words, "--rotation", 200)
