@@ -114,8 +114,8 @@ def unite(looks: list[Detection], homographies: np.ndarray, min_score: float, wh
     places = np.where(total[:, None] > 0, places / np.maximum(total, 1e-9)[:, None], lines)
     # What is longer and less sure decides on what is a piece.
     kept = _best_of_near(lines, score, 0.0 if whole else min_score)
-    found = _joined(places[kept], score[kept], size)
-    return whole_first(found, min_score) if whole else found
+    united = _joined(places[kept], score[kept], size)
+    return whole_first(united, min_score) if whole else united
 
 
 def _brought_back(look: Detection, homography: np.ndarray) -> np.ndarray:

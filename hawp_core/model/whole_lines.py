@@ -37,8 +37,8 @@ def whole_first(detection: Detection, min_score: float) -> Detection:
     lines, scores = detection.lines.numpy().astype(np.float64), detection.scores.numpy().astype(np.float64)
     lowered = scores * worth_of_direction(lines, scores)
     lowered[pieces(lines, scores)] *= _OF_PIECE
-    order = np.flatnonzero(lowered > min_score)
-    order = torch.from_numpy(order[np.argsort(-lowered[order], kind="stable")])
+    above = np.flatnonzero(lowered > min_score)
+    order = torch.from_numpy(above[np.argsort(-lowered[above], kind="stable")])
     kept = torch.from_numpy(lowered.astype(np.float32))[order]
     return replace(detection, lines=detection.lines[order], edges=detection.edges[order], scores=kept)
 
