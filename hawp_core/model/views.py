@@ -54,7 +54,7 @@ def detect_by_views(
     seen = look_at_views(
         network, images, homographies.expand(len(images), -1, -1, -1), _LEAST_SCORE, "border", _AT_ONCE, whole
     )
-    return [unite([image, *looks], np.stack([np.eye(3), *own]), min_score, whole) for image, looks, own in seen]
+    return [unite([image, *looks], np.stack([np.eye(3), *own]), min_score) for image, looks, own in seen]
 
 
 def look_at_views(
@@ -67,25 +67,30 @@ def look_at_views(
     whole: bool = False,
 ) -> Iterator[tuple[Detection, list[Detection], np.ndarray]]:
     """Of each image (B, 1, S, S) what is found in itself and in each of its views, and the views (V, 3, 3) float64."""
-    pairs = PAIRS if whole else 0
-    found = detect(network, images, min_score=least, pairs=pairs)
+    found = _look(network, images, least, whole)
     for image, mine, detection in zip(images, homographies, found, strict=True):
         looks: list[Detection] = []
         for part in mine.split(chunk):
             there = part.to(finest_float(images.device))
             views = warp_images(image[None].expand(len(part), -1, -1, -1), there, padding=padding)
-            looks += detect(network, views, min_score=least, pairs=pairs)
+            looks += _look(network, views, least, whole)
         yield detection, looks, mine.cpu().double().numpy()
 
 
-def unite(looks: list[Detection], homographies: np.ndarray, min_score: float, whole: bool = False) -> Detection:
+def _look(network: WireframeNetwork, images: torch.Tensor, least: float, whole: bool) -> list[Detection]:
+    """What one look finds. Each look decides for itself what is a piece, so that where looks disagree the mean is between."""
+    if not whole:
+        return detect(network, images, min_score=least)
+    return [whole_first(found, 0.0) for found in detect(network, images, min_score=least, pairs=PAIRS)]
+
+
+def unite(looks: list[Detection], homographies: np.ndarray, min_score: float) -> Detection:
     """One detection of the lines that looks at one image agree on, the best first.
 
     Args:
         looks: what was found in each; all of one input size.
         homographies: (V, 3, 3) from the image to each look, pixels; that of the image itself is the identity.
         min_score: keep lines with a score above this.
-        whole: lower the scores of pieces of lines, and of lines that point nowhere, before that.
     """
     size = looks[0].input_size
     last = np.array(size) - 1.0
@@ -112,10 +117,8 @@ def unite(looks: list[Detection], homographies: np.ndarray, min_score: float, wh
         places[rows] += score[:, None] * _turned(theirs[best], lines[rows])
     score = total / np.maximum(shown, 1)
     places = np.where(total[:, None] > 0, places / np.maximum(total, 1e-9)[:, None], lines)
-    # What is longer and less sure decides on what is a piece.
-    kept = _best_of_near(lines, score, 0.0 if whole else min_score)
-    united = _joined(places[kept], score[kept], size)
-    return whole_first(united, min_score) if whole else united
+    kept = _best_of_near(lines, score, min_score)
+    return _joined(places[kept], score[kept], size)
 
 
 def _brought_back(look: Detection, homography: np.ndarray) -> np.ndarray:
