@@ -20,7 +20,7 @@ PAIRS = 512
 # What a piece's score is multiplied by, and least what a line's is that points nowhere.
 _OF_PIECE, _OF_STRAY = 0.5, 0.5
 # A piece lies within a line that is so much longer and scores at least this share of its own; its ends are off by at most so many pixels.
-_LONGER, _LEAST_SHARE, _OFF = 1.2, 0.3, 4.0
+_LONGER, _LEAST_SHARE, _OFF = 1.2, 0.8, 4.0
 # Directions of a scene; a line that misses one by an angle of this size, radians, is worth what a deviation of one sigma is worth. Ends are
 # known to a few pixels, so a short line's direction to less: at this length, pixels, twice as badly.
 _DIRECTIONS, _SIGMA, _SHORT = 4, np.deg2rad(4.0), 20.0
