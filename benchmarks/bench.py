@@ -12,6 +12,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import clock
@@ -84,31 +86,51 @@ class Bench:
         kinds = [self.options["precision"]] if self.args.tiny else ["float32", self.options["precision"]]
         for kind in dict.fromkeys(kinds):
             options = self.options | {"side": "ours", "precision": kind}
-            # Threads wait as `hawp` lets them.
-            side = clock.Apart(Path(__file__), options, {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")})
-            for width, candidates in COMPACT_STEPS[: 2 if self.args.tiny else None]:
-                self._compact(side, kind, width, candidates)
+            with self._waiting_side(kind) as side:
+                for width, candidates in COMPACT_STEPS[: 2 if self.args.tiny else None]:
+                    self._compact(side, kind, width, candidates)
+            if self.on_gpu or self.args.tiny or len(granted_cores()) < 2:
+                continue
+            # Each number of threads in a process of its own, as a training has one.
+            with self._waiting_side(kind) as one, self._waiting_side(kind) as two:
+                for width, candidates in COMPACT_STEPS:
+                    if candidates:
+                        self._two_threads(one, two, kind, width, candidates)
+
+    @contextmanager
+    def _waiting_side(self, kind: str) -> Iterator[clock.Apart]:
+        """A process of ours whose threads wait as `hawp` lets them."""
+        waiting = {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")}
+        side = clock.Apart(Path(__file__), self.options | {"side": "ours", "precision": kind}, waiting)
+        try:
+            yield side
+        finally:
             side.close()
 
     def _compact(self, side: clock.Apart, kind: str, width: int, candidates: int) -> None:
-        def seconds(threads: int, which: str) -> float:
-            return side.ask("compact", [width, candidates, threads])[which]
-
         # Limit and step in turns: what else the machine does changes both.
-        turns = [lambda: seconds(1, "cpu"), lambda: 1 / side.ask("limit", ["compact"])["limit"]]
+        batch = inputs.COMPACT_BATCH
+        step_of = [width, candidates, batch]
+        turns = [lambda: side.ask("compact", [*step_of, 1])["cpu"], lambda: 1 / side.ask("limit", ["compact"])["limit"]]
         step, unit_time = clock.in_turns(turns, self.args.rounds)
-        step, operations = step / inputs.COMPACT_BATCH, side.ask("operations", [width, candidates])["operations"]
-        operations /= inputs.COMPACT_BATCH
+        step, operations = step / batch, side.ask("operations", step_of)["operations"] / batch
         share, limit = operations * unit_time / step, 1e-9 / unit_time
         note = f"{operations / 1e9:.2f} GFLOP; {share:.0%} of the matrix limit {limit:,.0f} GFLOP/s"
         title = f"training step, compact, width {width}, candidates {candidates or 'all'}, {kind}"
         self.rows.append(
             [title, "ms an image" if self.on_gpu else "CPU ms an image", f"{1000 * step:.1f}", "", "", note]
         )
-        if not self.on_gpu and not self.args.tiny and candidates and len(granted_cores()) > 1:
-            one, two = clock.in_turns([lambda n=n: seconds(n, "seconds") for n in (1, 2)], self.args.rounds)
-            note = f"{1000 * two / inputs.COMPACT_BATCH:.1f} ms an image by the clock instead of {1000 * one / inputs.COMPACT_BATCH:.1f}"
-            self.rows.append(["the same, two threads beside one", "times", f"{one / two:.2f}", "", "", note])
+
+    def _two_threads(self, one: clock.Apart, two: clock.Apart, kind: str, width: int, candidates: int) -> None:
+        for batch in (inputs.COMPACT_BATCH, 2 * inputs.COMPACT_BATCH):  # the second is that of `config/compact.yaml`
+            turns = [
+                lambda side=side, n=n, batch=batch: side.ask("compact", [width, candidates, batch, n])["seconds"] / batch
+                for side, n in ((one, 1), (two, 2))
+            ]
+            alone, both = clock.in_turns(turns, self.args.rounds)
+            title = f"two threads beside one, width {width}, candidates {candidates}, batch {batch}, {kind}"
+            note = f"{1000 * both:.1f} ms an image by the clock instead of {1000 * alone:.1f}"
+            self.rows.append([title, "times", f"{alone / both:.2f}", "", "", note])
 
     def field(self) -> None:
         """The attraction field of a batch, against the reference's encoder alone."""

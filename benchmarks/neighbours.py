@@ -106,9 +106,10 @@ def _train(given: dict) -> None:
     """The process that trains: take steps with so many threads, as often as it is asked."""
     import clock
     import torch
+    from inputs import COMPACT_BATCH
     from ours import Ours
 
-    step = Ours(given).compact(64, 0 if given["tiny"] else CANDIDATES)
+    step = Ours(given).compact(64, 0 if given["tiny"] else CANDIDATES, COMPACT_BATCH)
 
     room = FreeCores(1)
 

@@ -94,15 +94,15 @@ class Ours:
             save_seconds=1e9, stop=StopRequest(), compiled=self.options["compile"],
         )  # fmt: skip
 
-    def compact(self, width: int, candidates: int) -> Callable[[], object]:
-        """One training step of a compact network of 256 px on four shapes."""
+    def compact(self, width: int, candidates: int, batch_size: int) -> Callable[[], object]:
+        """One training step of a compact network of 256 px on shapes."""
         tiny = self.options["tiny"]
         sizes = inputs.TINY if tiny else inputs.COMPACT | {"width": width}
         torch.manual_seed(0)
         network = WireframeNetwork(Architecture.from_dict(sizes)).to(self.device)
         data = inputs.shapes(Path(self._folder.name), 8, sizes["image_size"], tiny)
-        trainer = self._trainer(network, Loader(data, inputs.COMPACT_BATCH), data, {"candidates": candidates})
-        batch = inputs.batch(sizes["image_size"], tiny, self.device, inputs.COMPACT_BATCH)
+        trainer = self._trainer(network, Loader(data, batch_size), data, {"candidates": candidates})
+        batch = inputs.batch(sizes["image_size"], tiny, self.device, batch_size)
         return lambda: trainer.step(batch)
 
     def draw(self, primitive: str, count: int) -> Callable[[], None]:
