@@ -10,10 +10,12 @@ where there is a GPU; elsewhere an equal function in PyTorch takes its place.
 import argparse
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import clock
@@ -37,6 +39,7 @@ MEMORY_PHOTOGRAPHS = 16
 MEMORY_SIZE = {"cpu": 256, "cuda": 512}
 FIELD_LINES = (100, 1000)
 ROUNDS_OF_DRAWING = 12
+STEPS_IN_A_ROW = 6
 COMPACT_STEPS = [(64, 0), (64, 256), (128, 256)]  # width, candidates (0: all)
 
 
@@ -122,11 +125,13 @@ class Bench:
         )
 
     def _two_threads(self, one: clock.Apart, two: clock.Apart, kind: str, width: int, candidates: int) -> None:
+        def seconds(side: clock.Apart, threads: int, batch: int) -> float:
+            # Several in a row, as a training takes them: the first after the other process's turn finds cold caches.
+            took = [side.ask("compact", [width, candidates, batch, threads])["seconds"] for _ in range(STEPS_IN_A_ROW)]
+            return statistics.median(took) / batch
+
         for batch in (inputs.COMPACT_BATCH, 2 * inputs.COMPACT_BATCH):  # the second is that of `config/compact.yaml`
-            turns = [
-                lambda side=side, n=n, batch=batch: side.ask("compact", [width, candidates, batch, n])["seconds"] / batch
-                for side, n in ((one, 1), (two, 2))
-            ]
+            turns = [partial(seconds, side, threads, batch) for side, threads in ((one, 1), (two, 2))]
             alone, both = clock.in_turns(turns, self.args.rounds)
             title = f"two threads beside one, width {width}, candidates {candidates}, batch {batch}, {kind}"
             note = f"{1000 * both:.1f} ms an image by the clock instead of {1000 * alone:.1f}"
