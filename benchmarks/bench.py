@@ -88,7 +88,6 @@ class Bench:
         second thread brings; in float32, and in the precision of the other parts."""
         kinds = [self.options["precision"]] if self.args.tiny else ["float32", self.options["precision"]]
         for kind in dict.fromkeys(kinds):
-            options = self.options | {"side": "ours", "precision": kind}
             with self._waiting_side(kind) as side:
                 for width, candidates in COMPACT_STEPS[: 2 if self.args.tiny else None]:
                     self._compact(side, kind, width, candidates)
