@@ -125,7 +125,7 @@ class Bench:
 
     def _two_threads(self, one: clock.Apart, two: clock.Apart, kind: str, width: int, candidates: int) -> None:
         def seconds(side: clock.Apart, threads: int, batch: int) -> float:
-            # Several in a row, as a training takes them: the first after the other process's turn finds cold caches.
+            # Several in a row, as a training takes them.
             took = [side.ask("compact", [width, candidates, batch, threads])["seconds"] for _ in range(STEPS_IN_A_ROW)]
             return statistics.median(took) / batch
 
