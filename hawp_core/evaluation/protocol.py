@@ -34,8 +34,9 @@ from hawp_core.geometry.homography import name_number, sample_homography
 from hawp_core.geometry.resize import to_square
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.detection import Detection
+from hawp_core.model.looks import Look
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.model.views import detect_by_views
+from hawp_core.model.views import PLAIN, detect_by_views
 from hawp_core.runtime.progress import bar
 from hawp_core.runtime.setting_types import EvaluateSettings
 
@@ -64,14 +65,14 @@ PAIR_VIEW: PairView = {"patch_ratio": 0.85, "perspective": 0.2, "scale": 0.2}
 
 
 def find_lines(
-    network: WireframeNetwork, images: Sequence[np.ndarray], min_score: float, views: int = 0, whole: bool = False
+    network: WireframeNetwork, images: Sequence[np.ndarray], min_score: float, views: int = 0, look: Look = PLAIN
 ) -> list[Detection]:
     """Detections in square grey images (S, S) uint8 of the network's size, as `detect_by_views` finds them."""
     device = next(network.parameters()).device
     found = []
     for start in range(0, len(images), BATCH):
         batch = torch.from_numpy(np.stack(images[start : start + BATCH]))[:, None].to(device).float() / 255
-        found += detect_by_views(network, batch, views=views, whole=whole, min_score=min_score)
+        found += detect_by_views(network, batch, views=views, look=look, min_score=min_score)
     return found
 
 
@@ -99,11 +100,12 @@ def network_detector(network: WireframeNetwork, min_score: float, about: Conditi
     network = under(network, about)
     size = network.architecture.image_size
     network.eval()
+    look = Look(about.scales, about.whole_lines)
 
     def found(image: np.ndarray) -> Wireframe:
         height, width = image.shape
         squares = [to_square(image, size)]
-        return find_lines(network, squares, min_score, about.views, about.whole_lines)[0].to_wireframe(width, height)
+        return find_lines(network, squares, min_score, about.views, look)[0].to_wireframe(width, height)
 
     return found
 
@@ -129,7 +131,14 @@ def conditions(chosen: EvaluateSettings, network: WireframeNetwork) -> Condition
         )
     junctions = chosen.max_junctions or own.max_junctions
     return Conditions(
-        size, junctions, chosen.rotation, chosen.pairs, chosen.min_score, chosen.views, chosen.whole_lines
+        size,
+        junctions,
+        chosen.rotation,
+        chosen.pairs,
+        chosen.min_score,
+        chosen.views,
+        chosen.whole_lines,
+        chosen.scales,
     )
 
 

@@ -134,6 +134,7 @@ class Conditions:
         min_score: the model's lines above it are all its lines.
         views: by which the model finds lines, besides the photograph itself.
         whole_lines: looked for, as `hawp predict --whole-lines` does.
+        scales: at which the model looks, relative to `size`.
     """
 
     size: int
@@ -143,6 +144,7 @@ class Conditions:
     min_score: float
     views: int = 0
     whole_lines: bool = False
+    scales: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)

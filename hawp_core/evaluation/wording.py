@@ -79,6 +79,7 @@ def _equal_counts(evaluation: Evaluation) -> str:
         f"At equal line counts, {about.size} px, {found[MODEL].pairs} pairs, copies turned by up to {about.rotation:g} "
         f"degrees, at most {about.max_junctions} junctions"
         + (f", lines by {about.views} views each" if about.views else "")
+        + (f", at scales {', '.join(f'{scale:g}' for scale in about.scales)}" if about.scales != (1.0,) else "")
         + (", whole lines:" if about.whole_lines else ":")
     )
     nearest = [[title, each.lines_per_image, *_matched(each.nearest)] for title, each in rows]

@@ -14,6 +14,7 @@ from hawp_core.labelling.recurrence import recurring
 from hawp_core.model.architecture import STRIDE
 from hawp_core.model.backbone import Prediction
 from hawp_core.model.detection import Detection, detect, detect_votes
+from hawp_core.model.looks import Look
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.model.views import look_at_views, unite
 from hawp_core.runtime.setting_types import ExportSettings
@@ -142,6 +143,7 @@ def label_images(
     """
     if adaptation.labels == "votes":
         return detect_votes(network, images, adaptation.min_votes)
+    look = Look(adaptation.scales, whole=adaptation.labels == "whole")
     if adaptation.labels == "recurring":
         return recurring(
             network,
@@ -152,11 +154,11 @@ def label_images(
             min_counts=adaptation.min_counts,
             padding=PADDING[adaptation.border],
             chunk=chunk,
+            look=look,
         )
     if adaptation.labels in ("united", "whole"):
-        whole = adaptation.labels == "whole"
         padding = PADDING[adaptation.border]
-        seen = look_at_views(network, images, homographies, adaptation.view_score, padding, chunk, whole)
+        seen = look_at_views(network, images, homographies, adaptation.view_score, padding, chunk, look)
         return [unite([image, *looks], np.stack([np.eye(3), *own]), adaptation.min_score) for image, looks, own in seen]
     # The one pass over the images themselves serves as their identity view and for the detection.
     prediction = network(images)

@@ -27,11 +27,11 @@ FEATURE_MAPS, PLANES = 8, 24
 FREE_SHARE, CPU_BYTES = 0.7, 0.64e9
 
 
-def view_bytes(architecture: Architecture, precision: torch.dtype) -> int:
-    """Memory that one view takes while it passes through the network."""
+def view_bytes(architecture: Architecture, precision: torch.dtype, scale: float = 1.0) -> float:
+    """Memory that one view takes while it passes through the network, at this scale of its side."""
     side = architecture.image_size
     features = FEATURE_MAPS * architecture.width * (side // STRIDE) ** 2
-    return features * precision.itemsize + PLANES * side**2 * torch.float32.itemsize
+    return scale**2 * (features * precision.itemsize + PLANES * side**2 * torch.float32.itemsize)
 
 
 def _rounded_up(number: float) -> float:
@@ -66,7 +66,7 @@ class Labeller:
         self.size = network.architecture.image_size
         self.device = next(network.parameters()).device
         self._batch = 1 if self.device.type == "cpu" else batch
-        each = view_bytes(network.architecture, precision)
+        each = view_bytes(network.architecture, precision, max(1.0, *adaptation.scales))
         if memory is not None and memory < each:
             raise UserError(
                 f"{memory / 1e9:g} GB (--memory-gb, compute.memory_gb) are too little for one view of {self.size} x "

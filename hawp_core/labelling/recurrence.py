@@ -15,6 +15,7 @@ import torch
 from hawp_core.geometry.homography import warp_points
 from hawp_core.geometry.line_distances import BORDER, THRESHOLD, structural_distances
 from hawp_core.model.detection import Detection
+from hawp_core.model.looks import Look
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.model.views import look_at_views
 
@@ -30,6 +31,7 @@ def recurring(
     min_counts: int,
     padding: str,
     chunk: int,
+    look: Look,
 ) -> list[Detection]:
     """Wireframes of images, of lines that recur in their views.
 
@@ -42,12 +44,13 @@ def recurring(
         min_counts: lines that fewer views show whole are left out.
         padding: what lies beyond a view's border, as in `warp_images`.
         chunk: most views that pass at a time.
+        look: how the image and each of its views is looked at.
 
     Returns:
         One detection an image; a line's score is the share of the views showing it whole that find it again.
     """
     labelled = []
-    for image, looks, own in look_at_views(network, images, homographies, view_score, padding, chunk):
+    for image, looks, own in look_at_views(network, images, homographies, view_score, padding, chunk, look):
         counts = count_views(image, own, looks)
         kept = (counts.shown >= min_counts) & (counts.share >= min_score)
         labelled.append(_chosen(image, counts, kept, counts.share))

@@ -1,5 +1,6 @@
 """A trained model as a function from an image to its wireframe."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.architecture import TILE
 from hawp_core.model.checkpoint import load_checkpoint
 from hawp_core.model.folding import fold_batch_norm
+from hawp_core.model.looks import ONE_SCALE, Look
 from hawp_core.model.native import Progress, detect_native, scaled
 from hawp_core.model.shipped import SHIPPED
 from hawp_core.model.views import detect_by_views
@@ -30,6 +32,8 @@ class Model:
         views: warped views by which lines are found, besides the image itself; lines that recur there score more, and lie
             better, in 1 + `views` times the time.
         whole_lines: look for whole lines: pieces of longer lines and lines that point at no vanishing point score less.
+        scales: at which the network looks, relative to the square that it was trained on: (1, 1.5) finds more lines, and their ends
+            nearer, in 3.25 times the time.
 
     Raises:
         UserError: no readable model.
@@ -43,11 +47,13 @@ class Model:
         threshold: float = 0.5,
         views: int = 0,
         whole_lines: bool = False,
+        scales: Sequence[float] = ONE_SCALE,
     ) -> None:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network, self.info = load_checkpoint(path, chosen)
         self.network = fold_batch_norm(network)
-        self.device, self.threshold, self.views, self.whole_lines = chosen, threshold, views, whole_lines
+        self.device, self.threshold, self.views = chosen, threshold, views
+        self.look = Look(tuple(scales), whole_lines)
         self.size = network.architecture.image_size
 
     def __call__(
@@ -69,13 +75,14 @@ class Model:
             progress: with `size`, called after each tile with the number of those that are done and of all.
 
         Raises:
-            ValueError: another shape or type, or `size` for a model that looks at views or for whole lines, which are of the square.
+            ValueError: another shape or type, or `size` for a model that looks at views, at scales or for whole lines,
+                which are of the square.
         """
         if size is None:
             return self.many([image])[0]
-        if self.views or self.whole_lines:
+        if self.views or not self.look.plain:
             raise ValueError(
-                "views and whole lines are of the square that the network was trained on: leave size out, or these"
+                "views, scales and whole lines are of the square that the network was trained on: leave size out, or these"
             )
         grey = _grey(image)
         seen = grey if size == "native" else scaled(grey, size)
@@ -86,7 +93,7 @@ class Model:
         """The wireframes of several images, of any sizes, in one pass."""
         squares = [self.square(image) for image in images]
         batch = torch.from_numpy(np.stack(squares))[:, None].to(self.device).float() / 255
-        found = detect_by_views(self.network, batch, views=self.views, whole=self.whole_lines, min_score=self.threshold)
+        found = detect_by_views(self.network, batch, views=self.views, look=self.look, min_score=self.threshold)
         return [d.to_wireframe(image.shape[1], image.shape[0]) for d, image in zip(found, images, strict=True)]
 
     def square(self, image: np.ndarray) -> np.ndarray:
@@ -110,6 +117,7 @@ def load(
     threshold: float = 0.5,
     views: int = 0,
     whole_lines: bool = False,
+    scales: Sequence[float] = ONE_SCALE,
 ) -> Model:
     """Load a trained model; see `Model`."""
-    return Model(path, device=device, threshold=threshold, views=views, whole_lines=whole_lines)
+    return Model(path, device=device, threshold=threshold, views=views, whole_lines=whole_lines, scales=scales)

@@ -8,6 +8,7 @@ Shape legend: B images, V views, S x S network input, C candidates, M lines.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,22 +18,20 @@ from hawp_core.geometry.line_distances import BORDER, THRESHOLD, near_pairs
 from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.warping import warp_images
 from hawp_core.model.detection import Detection, detect
+from hawp_core.model.joining import best_of_near, joined, nothing_found
+from hawp_core.model.looks import Look
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.model.whole_lines import PAIRS, whole_first
 
 # Least score of a line in one look, and most views that pass together.
 _LEAST_SCORE, _AT_ONCE = 0.15, 8
 # The same where there is no other look.
 _LEAST_ALONE = 0.05
-# Of lines this near to a better one, structural distance in pixels, none stays beside it.
-_SAME_LINE = 2 * THRESHOLD
-# Ends this near to a better line's, pixels, are the same junction.
-_SAME_JUNCTION = 3.0
+PLAIN = Look()
 
 
 @torch.no_grad()
 def detect_by_views(
-    network: WireframeNetwork, images: torch.Tensor, *, views: int, whole: bool = False, min_score: float = 0.75
+    network: WireframeNetwork, images: torch.Tensor, *, views: int, look: Look = PLAIN, min_score: float = 0.75
 ) -> list[Detection]:
     """Wireframes of a batch of square images by what recurs in views of them, in 1 + `views` times the time of `detect`.
 
@@ -43,17 +42,17 @@ def detect_by_views(
         network: in evaluation mode.
         images: (B, 1, S, S) in [0, 1].
         views: of each image, besides itself; 0 is one look.
-        whole: look for whole lines, and lower the scores of their pieces (`model.whole_lines`).
+        look: how the image and each of its views is looked at.
         min_score: keep lines with a score above this.
     """
     if not views:
-        if not whole:
+        if look.plain:
             return detect(network, images, min_score=min_score)
-        return [whole_first(found, min_score) for found in detect(network, images, min_score=_LEAST_ALONE, pairs=PAIRS)]
+        return [_above(found, min_score) for found in look(network, images, _LEAST_ALONE)]
     homographies = torch.from_numpy(sample_views([[0, number] for number in range(views)], images.shape[-1]))
-    seen = look_at_views(
-        network, images, homographies.expand(len(images), -1, -1, -1), _LEAST_SCORE, "border", _AT_ONCE, whole
-    )
+    each = homographies.expand(len(images), -1, -1, -1)
+    chunk = max(1, int(_AT_ONCE / look.cost))
+    seen = look_at_views(network, images, each, _LEAST_SCORE, "border", chunk, look)
     return [unite([image, *looks], np.stack([np.eye(3), *own]), min_score) for image, looks, own in seen]
 
 
@@ -64,24 +63,23 @@ def look_at_views(
     least: float,
     padding: str,
     chunk: int,
-    whole: bool = False,
+    look: Look = PLAIN,
 ) -> Iterator[tuple[Detection, list[Detection], np.ndarray]]:
     """Of each image (B, 1, S, S) what is found in itself and in each of its views, and the views (V, 3, 3) float64."""
-    found = _look(network, images, least, whole)
+    found = look(network, images, least)
     for image, mine, detection in zip(images, homographies, found, strict=True):
         looks: list[Detection] = []
         for part in mine.split(chunk):
             there = part.to(finest_float(images.device))
             views = warp_images(image[None].expand(len(part), -1, -1, -1), there, padding=padding)
-            looks += _look(network, views, least, whole)
+            looks += look(network, views, least)
         yield detection, looks, mine.cpu().double().numpy()
 
 
-def _look(network: WireframeNetwork, images: torch.Tensor, least: float, whole: bool) -> list[Detection]:
-    """What one look finds. Each look decides for itself what is a piece, so that where looks disagree the mean is between."""
-    if not whole:
-        return detect(network, images, min_score=least)
-    return [whole_first(found, 0.0) for found in detect(network, images, min_score=least, pairs=PAIRS)]
+def _above(found: Detection, min_score: float) -> Detection:
+    """The lines with a score above this."""
+    kept = found.scores > min_score
+    return replace(found, lines=found.lines[kept], edges=found.edges[kept], scores=found.scores[kept])
 
 
 def unite(looks: list[Detection], homographies: np.ndarray, min_score: float) -> Detection:
@@ -98,10 +96,7 @@ def unite(looks: list[Detection], homographies: np.ndarray, min_score: float) ->
     found = [lines[((lines >= -BORDER) & (lines <= np.tile(last, 2) + BORDER)).all(axis=1)] for lines in back]
     lines = np.concatenate(found)
     if not len(lines):
-        nothing = torch.zeros(0)
-        return Detection(
-            nothing.reshape(0, 2), nothing, nothing.reshape(0, 4), torch.zeros(0, 2, dtype=torch.int64), nothing, size
-        )
+        return nothing_found(size)
     total, shown = np.zeros(len(lines)), np.zeros(len(lines))
     places = np.zeros((len(lines), 4))
     for look, theirs, homography in zip(looks, back, homographies, strict=True):
@@ -117,8 +112,8 @@ def unite(looks: list[Detection], homographies: np.ndarray, min_score: float) ->
         places[rows] += score[:, None] * _turned(theirs[best], lines[rows])
     score = total / np.maximum(shown, 1)
     places = np.where(total[:, None] > 0, places / np.maximum(total, 1e-9)[:, None], lines)
-    kept = _best_of_near(lines, score, min_score)
-    return _joined(places[kept], score[kept], size)
+    kept = best_of_near(lines, score, min_score)
+    return joined(places[kept], score[kept], size)
 
 
 def _brought_back(look: Detection, homography: np.ndarray) -> np.ndarray:
@@ -141,49 +136,3 @@ def _turned(lines: np.ndarray, like: np.ndarray) -> np.ndarray:
     other = lines[:, [2, 3, 0, 1]]
     nearer = np.abs(lines - like).sum(1) <= np.abs(other - like).sum(1)
     return np.where(nearer[:, None], lines, other)
-
-
-def _best_of_near(lines: np.ndarray, scores: np.ndarray, above: float) -> np.ndarray:
-    """Rows of lines (C, 4) with scores (C,) above a least one, the best first, without those near to a better one."""
-    order = np.flatnonzero(scores > above)
-    order = order[np.argsort(-scores[order], kind="stable")]
-    rows, columns = near_pairs(lines[order], lines[order], _SAME_LINE)
-    start = np.searchsorted(rows, np.arange(len(order) + 1))
-    taken = np.zeros(len(order), bool)
-    kept = []
-    for place in range(len(order)):
-        if not taken[place]:
-            kept.append(place)
-            taken[columns[start[place] : start[place + 1]]] = True
-    return order[kept]
-
-
-def _joined(lines: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> Detection:
-    """A detection of lines (M, 4), the best first: an end lies at the junction of a better line where one is near."""
-    ends = lines.reshape(-1, 2)
-    junctions, count = np.empty_like(ends), 0
-    certainty: list[float] = []
-    edges: dict[tuple[int, int], int] = {}
-    for row, score in enumerate(scores):
-        pair = []
-        for end in ends[2 * row : 2 * row + 2]:
-            apart = np.hypot(*(junctions[:count] - end).T)
-            if count and apart.min() < _SAME_JUNCTION:
-                pair.append(int(apart.argmin()))
-                continue
-            junctions[count] = end
-            certainty.append(float(score))
-            pair.append(count)
-            count += 1
-        edges.setdefault((min(pair), max(pair)), row)
-    edges = {pair: row for pair, row in edges.items() if pair[0] != pair[1]}
-    points = torch.from_numpy(junctions[:count].astype(np.float32))
-    pairs = torch.tensor(list(edges), dtype=torch.int64).reshape(-1, 2)
-    return Detection(
-        points,
-        torch.tensor(certainty),
-        points[pairs].reshape(-1, 4),
-        pairs,
-        torch.from_numpy(scores[list(edges.values())].astype(np.float32)),
-        size,
-    )

@@ -139,6 +139,7 @@ class ExportSettings:
     identity: bool
     min_score: float
     view_score: float
+    scales: tuple[float, ...]
     min_votes: int
     border_margin: int
     min_counts: int
@@ -164,6 +165,7 @@ class EvaluateSettings:
     rotation: float
     views: int
     whole_lines: bool
+    scales: tuple[float, ...]
     truth: str
     truth_images: str
 

@@ -113,7 +113,7 @@ class Estimate:
 
     Attributes:
         trained: images that pass through training, over all epochs.
-        views: forward passes of labelling and evaluation.
+        views: forward passes of labelling and evaluation, of images of model.image_size.
         cache: bytes of the resized photographs that training reads.
         temporary: bytes that one export and one training need beside, until they end.
     """
@@ -125,6 +125,11 @@ class Estimate:
     cache: int
     temporary: int
     network: NetworkSize
+
+
+def _area(scales: tuple[float, ...]) -> float:
+    """How much a look at these scales passes through the network, relative to one at the image's own size."""
+    return sum(scale**2 for scale in scales)
 
 
 def estimate(settings: Settings, chain: Chain) -> Estimate:
@@ -141,6 +146,8 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     trained = sum(_images(recipe, settings, photographs, chain.own) for recipe in trainings)
     views = 1 if settings.export.labels == "votes" else settings.export.views + 1
     looked_at = min(settings.evaluate.photographs, photographs) * (1 + settings.evaluate.pairs)
+    # Shapes are looked at once.
+    looks = looked_at * (1 + settings.evaluate.views) * _area(settings.evaluate.scales) + shapes["validation"]
     looked_at += shapes["validation"]
     shard_jobs = chain.rounds[0].export.places.shards + 1
     weights = model_bytes(settings.model)
@@ -159,7 +166,7 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
         title=f"{settings.name}, rounds 0 to {rounds - 1}, {photographs:,} photographs",
         stages=stages,
         trained=trained,
-        views=len(exports) * photographs * views + len(evaluations) * looked_at,
+        views=round(len(exports) * photographs * views * _area(settings.export.scales) + len(evaluations) * looks),
         cache=learnt * photographs * side * side,
         temporary=bool(trainings) * STATE_COPIES * weights
         + bool(exports) * photographs * (LABEL_BYTES + JOURNAL_BYTES),

@@ -28,6 +28,7 @@ class Rule(TypedDict, total=False):
     pattern: str
     minimum: float
     maximum: float
+    maxItems: int
 
 
 @functools.cache

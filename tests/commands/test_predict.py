@@ -147,12 +147,16 @@ def test_views_find_drawn_lines_nearer_and_the_command_finds_what_python_does(tm
 
     assert errors(4).mean() <= errors(0).mean() + 0.1 and errors(4).max() < 3.0
     words = ("--views", "4", "--ext", "json", "--saveto", tmp_path / "out", "--device", "cpu", "--threads", "1")
-    for flag, whole in (((), False), (("--whole-lines",), True)):
+    for flag, chosen in (
+        ((), {}),
+        (("--whole-lines",), {"whole_lines": True}),
+        (("--scales", "1,1.5"), {"scales": (1, 1.5)}),
+    ):
         assert hawp("predict", tmp_path / "boxes.png", *words, *flag)[0] == 0
         written = json.loads((tmp_path / "out" / "boxes.png.json").read_text())
-        same = hawp_core.load(device="cpu", views=4, whole_lines=whole)(picture)
+        same = hawp_core.load(device="cpu", views=4, **chosen)(picture)
         np.testing.assert_allclose(written["edges-weights"], same.scores, atol=1e-4)
-    for chosen in ({"views": 4}, {"whole_lines": True}):
+    for chosen in ({"views": 4}, {"whole_lines": True}, {"scales": (1, 1.5)}):
         with pytest.raises(ValueError, match="leave size out"):
             hawp_core.load(device="cpu", **chosen)(picture, size="native")
 

@@ -273,6 +273,10 @@ def test_a_video_whose_name_is_too_long_is_named_and_the_rest_is_done(predict, t
         (("--views", "2", "--size", "native"), "leave --size out, or --views"),
         (("--views", "1000"), "from 0 to 100"),
         (("--whole-lines", "--size", "512"), "leave --size out, or --whole-lines"),
+        (("--scales", "1,1.5", "--size", "512"), "leave --size out, or --scales"),
+        (("--scales", "1,9"), "'1,9' is not up to 8 numbers from 0.25 to 4 with commas between, such as 1,1.5"),
+        (("--scales", "1,nan"), "such as 1,1.5"),
+        (("--scales", ","), "such as 1,1.5"),
         (("--ext", "mp4"), "none is among the images"),
     ],
 )

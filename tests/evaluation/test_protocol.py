@@ -87,10 +87,11 @@ def test_the_command_prints_and_keeps_equal_counts_beside_lsd_at_the_size_asked_
     model, lsd = (found.repeatability[who].at(None) for who in ("model", "LSD"))
     assert lsd.lines_per_image <= model.lines_per_image == found.repeatability["model"].lines_per_image
     assert json.loads((workplace / "e.json").read_text())["repeatability"]["LSD"]["at_counts"][1]["lines"] == 50
-    code, printed = hawp(*words, "--views", 2, "--whole-lines", "--dest", "e.json")
-    assert code == 0 and "lines by 2 views each, whole lines:" in printed
+    code, printed = hawp(*words, "--views", 2, "--whole-lines", "--scales", "1,1.5", "--dest", "e.json")
+    assert code == 0 and "lines by 2 views each, at scales 1, 1.5, whole lines:" in printed
     found = Evaluation.read("e.json")
-    assert found.conditions is not None and (found.conditions.views, found.conditions.whole_lines) == (2, True)
+    about = found.conditions
+    assert about is not None and (about.views, about.whole_lines, about.scales) == (2, True, (1.0, 1.5))
     code, printed = hawp(*words, "--size", 100)
     assert code == 2 and "evaluate.size is 100" in printed
     code, printed = hawp(*words, "--rotation", 200)

@@ -1,5 +1,7 @@
 """Labelling within a memory: the budget, and a GPU that runs out of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -50,6 +52,18 @@ def test_a_memory_bounds_how_many_views_pass_at_a_time(network, batch):
     assert max(passes) == 2
     assert_same(found, Labeller(network, ADAPTATION, batch=3)(*batch))
     assert max(passes) == ADAPTATION.views
+
+
+def test_larger_scales_take_fewer_views_at_a_time(network, batch):
+    wide = replace(ADAPTATION, labels="whole", scales=(1.0, 2.0))
+    passes = []
+    network.backbone.register_forward_hook(lambda _module, inputs, _output: passes.append(inputs[0].shape))
+    narrow = Labeller(network, wide, batch=3, memory=8.5 * view_bytes(SMALL, torch.float32))
+    found = narrow(*batch)
+    assert max(shape[0] for shape in passes) == 2 and {shape[-1] for shape in passes} == {64, 128}
+    assert_same(found, Labeller(network, wide, batch=3)(*batch))
+    with pytest.raises(UserError, match="too little for one view"):
+        Labeller(network, wide, batch=3, memory=3 * view_bytes(SMALL, torch.float32))
 
 
 def test_too_little_memory_is_one_clear_sentence(network):

@@ -1,0 +1,82 @@
+"""One look at several sizes: lines lie where they are, each is found once, and no size asks more than the network can read."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hawp_core import load
+from hawp_core.geometry.line_distances import structural_distances
+from hawp_core.model.architecture import Architecture
+from hawp_core.model.looks import Look
+from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.views import detect_by_views
+
+pytestmark = pytest.mark.numeric
+
+BOXES = ((60, 50, 200, 190), (280, 60, 450, 220), (110, 280, 240, 440), (310, 260, 430, 450))
+
+
+@pytest.fixture(scope="module")
+def boxes() -> tuple[np.ndarray, np.ndarray]:
+    """A picture of four boxes, and their sides (16, 4)."""
+    picture, sides = np.full((512, 512), 230, np.uint8), []
+    for left, top, right, bottom in BOXES:
+        cv2.rectangle(picture, (left, top), (right, bottom), 20 + left // 2, -1)
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        sides += [(*corners[i - 1], *corners[i]) for i in range(4)]
+    return picture, np.array(sides, float)
+
+
+@pytest.fixture(scope="module")
+def small() -> WireframeNetwork:
+    torch.manual_seed(0)
+    made = Architecture(
+        image_size=64, width=16, depth=2, stacks=1, line_points=8, junction_features=8, verification_width=16
+    )
+    return WireframeNetwork(made).eval()
+
+
+@pytest.mark.parametrize("scales", [(1.5,), (0.75,), (1, 1.5), (1.5, 1, 0.75)])
+def test_lines_lie_where_they_are_at_every_scale_and_each_is_found_once(boxes, scales):
+    picture, sides = boxes
+    found = load(device="cpu", scales=scales)(picture)
+    apart = structural_distances(sides, found.lines)
+    near = apart.min(1) < 6
+    assert near.sum() >= 12
+    ours, theirs = found.lines[apart.argmin(1)][near], sides[near]
+    # The ends of a line have no order of their own; a wrong shift between sizes would move all of them the same way.
+    ours = np.where((np.abs(ours - theirs).sum(1) < 20)[:, None], ours, ours[:, [2, 3, 0, 1]])
+    assert np.abs((ours - theirs).reshape(-1, 2).mean(0)).max() < 0.7
+    if len(scales) > 1:
+        among = structural_distances(found.lines, found.lines) + 100 * np.eye(len(found.lines))
+        assert among.min() > 5
+
+
+def test_a_look_at_two_scales_finds_what_either_does(boxes):
+    picture, sides = boxes
+    each = [load(device="cpu", threshold=0.3, scales=(scale,))(picture) for scale in (1, 1.5)]
+    both = load(device="cpu", threshold=0.3, scales=(1, 1.5))(picture)
+    found = [structural_distances(sides, wireframe.lines).min(1) < 6 for wireframe in (*each, both)]
+    assert ((found[0] | found[1]) <= found[2]).all() and found[2].sum() >= 12
+    assert both.scores.max() == pytest.approx(max(wireframe.scores.max() for wireframe in each), abs=1e-5)
+
+
+def test_an_image_passes_at_sizes_that_the_network_can_read(small):
+    sides = []
+    hook = small.backbone.register_forward_hook(lambda _module, inputs, _output: sides.append(inputs[0].shape[-1]))
+    Look((1, 1.4, 0.25, 3))(small, torch.rand(1, 1, 64, 64), 0.1)
+    hook.remove()
+    assert sides == [64, 96, 16, 192]
+
+
+@pytest.mark.parametrize("views", [0, 3])
+def test_a_look_at_scales_follows_from_each_image_alone(small, views):
+    images, look = torch.rand(3, 1, 64, 64), Look((1, 1.5), whole=True)
+    together = detect_by_views(small, images, views=views, look=look, min_score=0.01)
+    for image, among in zip(images, together, strict=True):
+        (alone,) = detect_by_views(small, image[None], views=views, look=look, min_score=0.01)
+        assert len(alone.edges) and torch.equal(alone.edges, among.edges)
+        torch.testing.assert_close(alone.scores, among.scores, atol=1e-4, rtol=0)
+        assert torch.equal(alone.lines, alone.junctions[alone.edges].reshape(-1, 4))
+        assert bool((alone.scores > 0.01).all()) and alone.input_size == (64, 64)
