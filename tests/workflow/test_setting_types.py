@@ -21,7 +21,7 @@ def kind(rule) -> object:
         return typing.Literal[tuple(rule["enum"])]
     if rule["type"] == "array":
         inner, count = kind(rule["items"]), rule.get("maxItems")
-        return tuple[(inner,) * count] if count else tuple[inner, ...]
+        return tuple[(inner,) * count] if count and count == rule.get("minItems") else tuple[inner, ...]
     return PLAIN[rule["type"]]
 
 
