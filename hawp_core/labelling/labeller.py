@@ -66,12 +66,14 @@ class Labeller:
         self.size = network.architecture.image_size
         self.device = next(network.parameters()).device
         self._batch = 1 if self.device.type == "cpu" else batch
-        each = view_bytes(network.architecture, precision, max(1.0, *adaptation.scales))
-        if memory is not None and memory < each:
+        # Of what is enlarged, a look itself takes fewer at a time (`model.looks`), and one at least.
+        least = view_bytes(network.architecture, precision, max(1.0, *adaptation.scales))
+        if memory is not None and memory < least:
             raise UserError(
                 f"{memory / 1e9:g} GB (--memory-gb, compute.memory_gb) are too little for one view of {self.size} x "
-                f"{self.size} pixels: give at least {_rounded_up(each) / 1e9:g}, or nothing, to have it chosen."
+                f"{self.size} pixels: give at least {_rounded_up(least) / 1e9:g}, or nothing, to have it chosen."
             )
+        each = view_bytes(network.architecture, precision)
         self.at_once = max(1, int(min(VIEWS_AT_ONCE, (memory or self._suitable_memory()) / each)))
 
     def _suitable_memory(self) -> float:

@@ -38,11 +38,6 @@ class Look:
         """Whether it is no more than `detect`."""
         return self.scales == ONE_SCALE and not self.whole
 
-    @property
-    def cost(self) -> float:
-        """Most memory that it takes at a time, relative to a look at the image's own size."""
-        return max(1.0, *(scale**2 for scale in self.scales))
-
     def __call__(self, network: WireframeNetwork, images: torch.Tensor, least: float) -> list[Detection]:
         """What is found in images (B, 1, S, S), in their pixels, of lines that one scale gives a score above `least`."""
         pairs = PAIRS if self.whole else 0
@@ -59,8 +54,10 @@ def _at_scale(
     side = max(1, round(size * scale / multiple)) * multiple
     if side == size:
         return detect(network, images, min_score=least, pairs=pairs)
-    resized = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
     factor = size / side
+    # As many at a time as take no more memory than all of them at their own size, but at least one.
+    parts = images.split(max(1, int(len(images) * factor**2)))
+    resized = (F.interpolate(part, (side, side), mode="bilinear", antialias=True) for part in parts)
     return [
         replace(
             found,
@@ -68,7 +65,8 @@ def _at_scale(
             lines=(found.lines + 0.5) * factor - 0.5,
             input_size=(size, size),
         )
-        for found in detect(network, resized, min_score=least, pairs=pairs)
+        for part in resized
+        for found in detect(network, part, min_score=least, pairs=pairs)
     ]
 
 

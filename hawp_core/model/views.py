@@ -51,8 +51,7 @@ def detect_by_views(
         return [_above(found, min_score) for found in look(network, images, _LEAST_ALONE)]
     homographies = torch.from_numpy(sample_views([[0, number] for number in range(views)], images.shape[-1]))
     each = homographies.expand(len(images), -1, -1, -1)
-    chunk = max(1, int(_AT_ONCE / look.cost))
-    seen = look_at_views(network, images, each, _LEAST_SCORE, "border", chunk, look)
+    seen = look_at_views(network, images, each, _LEAST_SCORE, "border", _AT_ONCE, look)
     return [unite([image, *looks], np.stack([np.eye(3), *own]), min_score) for image, looks, own in seen]
 
 

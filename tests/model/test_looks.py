@@ -63,11 +63,12 @@ def test_a_look_at_two_scales_finds_what_either_does(boxes):
 
 
 def test_an_image_passes_at_sizes_that_the_network_can_read(small):
-    sides = []
-    hook = small.backbone.register_forward_hook(lambda _module, inputs, _output: sides.append(inputs[0].shape[-1]))
-    Look((1, 1.4, 0.25, 3))(small, torch.rand(1, 1, 64, 64), 0.1)
+    passes = []
+    hook = small.backbone.register_forward_hook(lambda _module, inputs, _output: passes.append(inputs[0].shape))
+    Look((1, 1.4, 0.25, 3))(small, torch.rand(3, 1, 64, 64), 0.1)
     hook.remove()
-    assert sides == [64, 96, 16, 192]
+    # The larger, the fewer at a time: memory does not grow with the size until one image alone takes more.
+    assert [(shape[0], shape[-1]) for shape in passes] == [(3, 64), (1, 96), (1, 96), (1, 96), (3, 16), *[(1, 192)] * 3]
 
 
 @pytest.mark.parametrize("views", [0, 3])
