@@ -71,7 +71,7 @@ def setting(name: str) -> Callable[[str], float]:
 
 
 def scales(text: str) -> tuple[float, ...]:
-    """An argument type: numbers with commas between, as `evaluate.scales` may have them."""
+    """An argument type: numbers with commas between, as `evaluate.scales` may have them, each once and in order."""
     rule = schema()["properties"]["evaluate"]["properties"]["scales"]
     each, most = rule["items"], rule["maxItems"]
     try:
@@ -84,7 +84,7 @@ def scales(text: str) -> tuple[float, ...]:
             f"{text[:40]!r} is not up to {most} numbers from {each['minimum']:g} to {each['maximum']:g} with commas between, "
             "such as 1,1.5"
         )
-    return values
+    return tuple(sorted(set(values)))
 
 
 def share(text: str) -> float:

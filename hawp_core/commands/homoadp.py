@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument(
         "--metarch", choices=tuple(ARCHITECTURES),
-        help="HAWP-heatmap: the published way; HAWP-recurring: lines that several views find again; HAWP-united: what the image and its views find, by their mean score; HAWP-whole: the same, with whole lines before their pieces; HAWP-votes: one pass, scored by votes of the field [HAWP-heatmap]",
+        help="HAWP-heatmap: the published way; HAWP-recurring: lines that several views find again; HAWP-united: what the image and its views find, by their mean score; HAWP-whole: the same, with whole lines before their pieces; HAWP-votes: one pass, scored by votes of the field [export.labels of the data config]",
     )  # fmt: skip
     parser.add_argument(
         "--datacfg", type=find_configuration, default=common.DEFAULT_CONFIG, metavar="FILE",

@@ -12,12 +12,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from hawp_core.errors import UserError
+from hawp_core.model.architecture import LARGEST
 from hawp_core.model.detection import Detection, detect
 from hawp_core.model.joining import best_of_near, joined
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.model.whole_lines import PAIRS, whole_first
 
 ONE_SCALE = (1.0,)
+# As `evaluate.scales` and `export.scales` have them (workflow/schema.yaml).
+LEAST_SCALE, MOST_SCALE, MOST_SCALES = 0.25, 4.0, 8
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,20 @@ class Look:
         scales: of the sides at which an image passes the network, relative to its own; each is rounded so that the network can read
             it. Of lines that several scales find, the best stays.
         whole: look for whole lines, and lower the scores of their pieces (`model.whole_lines`).
+
+    Raises:
+        ValueError: scales that are no such numbers, none, or too many of them.
     """
 
     scales: tuple[float, ...] = ONE_SCALE
     whole: bool = False
+
+    def __post_init__(self) -> None:
+        known = [isinstance(scale, (int, float)) and LEAST_SCALE <= scale <= MOST_SCALE for scale in self.scales]
+        if not (0 < len(known) <= MOST_SCALES and all(known)):
+            raise ValueError(
+                f"scales are up to {MOST_SCALES} numbers from {LEAST_SCALE:g} to {MOST_SCALE:g}, such as (1, 1.5), not {self.scales!r}"
+            )
 
     @property
     def plain(self) -> bool:
@@ -42,7 +56,7 @@ class Look:
         """What is found in images (B, 1, S, S), in their pixels, of lines that one scale gives a score above `least`."""
         pairs = PAIRS if self.whole else 0
         scaled = [_at_scale(network, images, scale, least, pairs) for scale in self.scales]
-        found = scaled[0] if len(scaled) == 1 else [_together(each) for each in zip(*scaled, strict=True)]
+        found = scaled[0] if self.scales == ONE_SCALE else [_together(each) for each in zip(*scaled, strict=True)]
         # Each look decides for itself what is a piece, so that where looks disagree their mean is between.
         return [whole_first(each, 0.0) for each in found] if self.whole else found
 
@@ -52,6 +66,11 @@ def _at_scale(
 ) -> list[Detection]:
     size, multiple = images.shape[-1], network.architecture.multiple
     side = max(1, round(size * scale / multiple)) * multiple
+    if side > LARGEST["image_size"]:
+        raise UserError(
+            f"{size} pixels at scale {scale:g} are {side}, and the network looks at {LARGEST['image_size']} at most: "
+            "leave that scale out, or make the size smaller."
+        )
     if side == size:
         return detect(network, images, min_score=least, pairs=pairs)
     factor = size / side

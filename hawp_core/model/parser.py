@@ -1,6 +1,6 @@
 """A trained model as a function from an image to its wireframe."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,7 @@ class Model:
 
     Raises:
         UserError: no readable model.
+        ValueError: scales that are no numbers from 0.25 to 4.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Model:
         network, self.info = load_checkpoint(path, chosen)
         self.network = fold_batch_norm(network)
         self.device, self.threshold, self.views = chosen, threshold, views
-        self.look = Look(tuple(scales), whole_lines)
+        self.look = Look(_numbers(scales), whole_lines)
         self.size = network.architecture.image_size
 
     def __call__(
@@ -99,6 +100,13 @@ class Model:
     def square(self, image: np.ndarray) -> np.ndarray:
         """What the network sees of an image by default: (S, S) uint8. Safe to call from several threads."""
         return to_square(_grey(image), self.size)
+
+
+def _numbers(scales: Sequence[float]) -> tuple[float, ...]:
+    """The scales as they were given, whatever holds them."""
+    if isinstance(scales, (str, bytes)) or not isinstance(scales, Iterable):
+        raise ValueError(f"scales are numbers such as (1, 1.5), not {scales!r}")
+    return tuple(scales)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

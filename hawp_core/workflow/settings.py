@@ -200,6 +200,11 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
             f"{source}: export.min_counts is {export.min_counts}, and export.views and export.identity give a pixel at most "
             f"{looks} view(s), so that no line could be found: lower the one or raise the other."
         )
+    if export.labels == "recurring" and export.views < export.min_counts:
+        raise UserError(
+            f"{source}: export.min_counts is {export.min_counts}, and export.views show a line at most {export.views} times, so "
+            "that none could be found: lower the one or raise the other."
+        )
     if export.labels in ("heatmap", "votes") and export.scales != (1.0,):
         raise UserError(
             f"{source}: export.scales are {', '.join(f'{scale:g}' for scale in export.scales)}, and labels by "

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from hawp_core import load
+from hawp_core.errors import UserError
 from hawp_core.geometry.line_distances import structural_distances
 from hawp_core.model.architecture import Architecture
-from hawp_core.model.looks import Look
+from hawp_core.model.looks import LEAST_SCALE, MOST_SCALE, MOST_SCALES, Look
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.model.views import detect_by_views
+from hawp_core.workflow.schema import schema
 
 pytestmark = pytest.mark.numeric
 
@@ -81,3 +83,24 @@ def test_a_look_at_scales_follows_from_each_image_alone(small, views):
         torch.testing.assert_close(alone.scores, among.scores, atol=1e-4, rtol=0)
         assert torch.equal(alone.lines, alone.junctions[alone.edges].reshape(-1, 4))
         assert bool((alone.scores > 0.01).all()) and alone.input_size == (64, 64)
+
+
+def test_scales_are_those_of_the_settings():
+    rule = schema()["properties"]["evaluate"]["properties"]["scales"]
+    assert rule == schema()["properties"]["export"]["properties"]["scales"] | {"description": rule["description"]}
+    assert (rule["items"]["minimum"], rule["items"]["maximum"], rule["maxItems"]) == (
+        LEAST_SCALE,
+        MOST_SCALE,
+        MOST_SCALES,
+    )
+
+
+@pytest.mark.parametrize("scales", [(), (0,), (-1, 1), (9,), (float("nan"),), ("1",), "1,1.5", 1.5, None, (1,) * 9])
+def test_other_scales_are_refused_at_once(scales):
+    with pytest.raises(ValueError, match=r"scales are .*numbers .*such as \(1, 1.5\)"):
+        load(device="cpu", scales=scales)
+
+
+def test_no_image_is_enlarged_beyond_what_a_network_reads(small):
+    with pytest.raises(UserError, match="4608, and the network looks at 4096 at most"):
+        Look((4,))(small, torch.zeros(1, 1, 1152, 1152), 0.5)

@@ -52,6 +52,8 @@ def test_every_setting_is_described():
         ("model: {image_size: 100}", "image_size is 100"),
         ("model: 64", "model is 64"),
         ("export: {scales: [1, 1.5]}", "export.scales are 1, 1.5, and labels by heatmap are made at one size"),
+        ("export: {labels: recurring, views: 2}", "export.views show a line at most 2 times"),
+        ("{export: {labels: united, scales: [1, 1]}}", "export.scales"),
         ("{export: {labels: united, scales: []}}", "export.scales"),
         ("evaluate: {scales: [1, 0.1]}", "evaluate.scales"),
         ("{model: {}, evaluate: {size: 500}}", "evaluate.size is 500, which is no multiple of 64"),
