@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.free_cores import granted_cores
@@ -270,16 +270,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="PART",
         help=f"{', '.join(PARTS)} [all; precision with --ckpt alone]",
     )
-    add("--rounds", type=common.positive(int), default=3, metavar="N", help="turns of each [%(default)s]")
+    add("--rounds", type=argument_types.positive(int), default=3, metavar="N", help="turns of each [%(default)s]")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="[%(default)s]")
     add("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="of ours [%(default)s]")
     add("--threads", type=int, default=0, metavar="N", help="CPU threads; 0 takes those that are free [%(default)s]")
     add("--compile", action="store_true", help="compile our network for training")
     add("--ckpt", type=Path, metavar="FILE", help="our model to work with [made-up weights, the published network]")
-    add("--size", type=common.positive(int), default=512, metavar="PX", help="image side [%(default)s]")
+    add("--size", type=argument_types.positive(int), default=512, metavar="PX", help="image side [%(default)s]")
     add(
         "--memory-size",
-        type=common.positive(int),
+        type=argument_types.positive(int),
         metavar="PX",
         help="of the part memory [512 on a GPU, 256 elsewhere]",
     )

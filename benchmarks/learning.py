@@ -16,7 +16,7 @@ import inputs
 import torch
 from tabulate import tabulate
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types
 from hawp_core.data.augmentation import SYNTHETIC
 from hawp_core.data.loader import Loader
 from hawp_core.data.shapes.dataset import ShapeSet
@@ -82,17 +82,24 @@ def main() -> None:
     """Train both and print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = options.add_argument
-    add("--steps", type=common.positive(int), default=300, metavar="N", help="of each training [%(default)s]")
-    add("--size", type=common.positive(int), default=128, metavar="PX", help="image side [%(default)s]")
-    add("--width", type=common.positive(int), default=32, metavar="C", help="feature channels [%(default)s]")
-    add("--batch", type=common.positive(int), default=8, metavar="N", help="images of a step [%(default)s]")
-    add("--candidates", type=common.positive(int), nargs="+", default=[128], metavar="N", help="to try [%(default)s]")
-    add("--seeds", type=common.positive(int), default=1, metavar="N", help="trainings of each [%(default)s]")
-    add("--shapes", type=common.positive(int), default=400, metavar="N", help="to learn from [%(default)s]")
-    add("--held-out", type=common.positive(int), default=64, metavar="N", help="to measure on [%(default)s]")
+    add("--steps", type=argument_types.positive(int), default=300, metavar="N", help="of each training [%(default)s]")
+    add("--size", type=argument_types.positive(int), default=128, metavar="PX", help="image side [%(default)s]")
+    add("--width", type=argument_types.positive(int), default=32, metavar="C", help="feature channels [%(default)s]")
+    add("--batch", type=argument_types.positive(int), default=8, metavar="N", help="images of a step [%(default)s]")
+    add(
+        "--candidates",
+        type=argument_types.positive(int),
+        nargs="+",
+        default=[128],
+        metavar="N",
+        help="to try [%(default)s]",
+    )
+    add("--seeds", type=argument_types.positive(int), default=1, metavar="N", help="trainings of each [%(default)s]")
+    add("--shapes", type=argument_types.positive(int), default=400, metavar="N", help="to learn from [%(default)s]")
+    add("--held-out", type=argument_types.positive(int), default=64, metavar="N", help="to measure on [%(default)s]")
     add("--augment", action="store_true", help="as published for shapes, which takes longer to learn")
     add("--precision", choices=("float32", "bfloat16"), default="float32", help="[%(default)s]")
-    add("--threads", type=common.positive(int), default=1, metavar="N", help="CPU threads [%(default)s]")
+    add("--threads", type=argument_types.positive(int), default=1, metavar="N", help="CPU threads [%(default)s]")
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     keep_freed_memory()

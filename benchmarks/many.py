@@ -17,7 +17,7 @@ import yaml
 from PIL import Image
 from tabulate import tabulate
 
-from hawp_core.commands.common import positive
+from hawp_core.commands.argument_types import positive
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.report.costs import costs
 from hawp_core.report.finished import finished

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types
 from hawp_core.runtime.devices import sleep_while_waiting
 from hawp_core.runtime.free_cores import FreeCores, free_cores, granted_cores
 
@@ -44,10 +44,18 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = options.add_argument
     cores = len(granted_cores())
-    add("--threads", type=common.positive(int), default=cores, metavar="N", help="of the training [%(default)s]")
-    add("--most", type=common.positive(int), default=2, metavar="N", help="busy neighbours, at most [%(default)s]")
-    add("--rounds", type=common.positive(int), default=3, metavar="N", help="turns of each [%(default)s]")
-    add("--steps", type=common.positive(int), default=3, metavar="N", help="of a turn [%(default)s]")
+    add(
+        "--threads", type=argument_types.positive(int), default=cores, metavar="N", help="of the training [%(default)s]"
+    )
+    add(
+        "--most",
+        type=argument_types.positive(int),
+        default=2,
+        metavar="N",
+        help="busy neighbours, at most [%(default)s]",
+    )
+    add("--rounds", type=argument_types.positive(int), default=3, metavar="N", help="turns of each [%(default)s]")
+    add("--steps", type=argument_types.positive(int), default=3, metavar="N", help="of a turn [%(default)s]")
     add("--precision", choices=("float32", "bfloat16"), default="float32", help="[%(default)s]")
     add("--tiny", action="store_true", help="the smallest network: a check that it runs")
     add("--one", help=argparse.SUPPRESS)

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from tabulate import tabulate
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types
 from hawp_core.data.photographs.decoding import read_gray
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 
@@ -96,14 +96,14 @@ def main() -> None:
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument(
-        "--size", type=common.positive(int), default=512, metavar="PX", help="network's side [%(default)s]"
+        "--size", type=argument_types.positive(int), default=512, metavar="PX", help="network's side [%(default)s]"
     )
     options.add_argument(
-        "--rounds", type=common.positive(int), default=5, metavar="N", help="of each way [%(default)s]"
+        "--rounds", type=argument_types.positive(int), default=5, metavar="N", help="of each way [%(default)s]"
     )
     options.add_argument("--labels", action="store_true", help="compare labels, and measure no time")
     options.add_argument(
-        "--views", type=common.positive(int), default=4, metavar="N", help="of each label [%(default)s]"
+        "--views", type=argument_types.positive(int), default=4, metavar="N", help="of each label [%(default)s]"
     )
     options.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     args = options.parse_args()

@@ -25,7 +25,7 @@ import torch
 import yaml
 from tabulate import tabulate
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types
 from hawp_core.data.photographs.folder import BUNDLED, bundled_folder
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
@@ -85,17 +85,17 @@ def main() -> None:
         help="whose network [config/hawpv3.yaml]",
     )
     options.add_argument(
-        "--shapes", type=common.positive(int), default=200, metavar="N", help="of each primitive [%(default)s]"
+        "--shapes", type=argument_types.positive(int), default=200, metavar="N", help="of each primitive [%(default)s]"
     )
     options.add_argument(
-        "--epochs", type=common.positive(int), default=1, metavar="N", help="of the training [%(default)s]"
+        "--epochs", type=argument_types.positive(int), default=1, metavar="N", help="of the training [%(default)s]"
     )
     options.add_argument(
-        "--photographs", type=common.positive(int), default=40, metavar="N", help="to label [%(default)s]"
+        "--photographs", type=argument_types.positive(int), default=40, metavar="N", help="to label [%(default)s]"
     )
     options.add_argument(
         "--workers",
-        type=common.setting("compute.workers"),
+        type=argument_types.setting("compute.workers"),
         default=os.cpu_count() or 1,
         metavar="N",
         help="that load [the cores]",

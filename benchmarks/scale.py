@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from hawp_core.commands.common import positive
+from hawp_core.commands.argument_types import positive
 from hawp_core.data.photographs.found import FoundPhotographs
 
 LINES, SHARD, IN_FOLDER, LINKS = 10, 10_000, 1_000, 50_000  # ext4 gives a file 65,000 names

@@ -4,7 +4,7 @@ import argparse
 
 from tabulate import tabulate
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.workflow.settings import merged_settings
 
 HELP = "say what would fail, before the first job"
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--profile", metavar="NAME", help="the Slurm profile that jobs are submitted with: slurm [none]"
     )
     parser.add_argument(
-        "--wait", type=common.positive(int, 86400), default=60, metavar="S",
+        "--wait", type=argument_types.positive(int, 86400), default=60, metavar="S",
         help="seconds to wait for a free node [%(default)s]",
     )  # fmt: skip
     common.add_run(parser)

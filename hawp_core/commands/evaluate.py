@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.data.data_config import read_shapes
 from hawp_core.errors import UserError
 from hawp_core.model.shipped import SHIPPED
@@ -54,27 +54,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truth-images", metavar="FOLDER", help="where those photographs lie [--images]")
     parser.add_argument(
         "--min-score",
-        type=common.setting("evaluate.min_score"),
+        type=argument_types.setting("evaluate.min_score"),
         metavar="S",
         help="lines compared for repeatability [evaluate.min_score]",
     )
     parser.add_argument(
-        "--limit", type=common.positive(int), metavar="N", help="photographs to use [evaluate.photographs]"
+        "--limit", type=argument_types.positive(int), metavar="N", help="photographs to use [evaluate.photographs]"
     )
     parser.add_argument(
-        "--size", type=common.setting("evaluate.size"), metavar="PIXELS",
+        "--size", type=argument_types.setting("evaluate.size"), metavar="PIXELS",
         help="side of the square that photographs are compared at; 0 is the network's own [evaluate.size]",
     )  # fmt: skip
     parser.add_argument(
-        "--max-junctions", type=common.setting("evaluate.max_junctions"), metavar="N",
+        "--max-junctions", type=argument_types.setting("evaluate.max_junctions"), metavar="N",
         help="most junctions of a photograph; 0 is the network's own limit [evaluate.max_junctions]",
     )  # fmt: skip
     parser.add_argument(
-        "--rotation", type=common.setting("evaluate.rotation"), metavar="DEGREES",
+        "--rotation", type=argument_types.setting("evaluate.rotation"), metavar="DEGREES",
         help="largest rotation of a warped copy; the published program takes 90 [evaluate.rotation]",
     )  # fmt: skip
     parser.add_argument(
-        "--views", type=common.setting("evaluate.views"), metavar="N",
+        "--views", type=argument_types.setting("evaluate.views"), metavar="N",
         help="warped views by which the model finds the lines of a photograph, besides itself: better lines, in 1 + N times "
         "the time [evaluate.views]",
     )  # fmt: skip
@@ -84,7 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "[evaluate.whole_lines]",
     )  # fmt: skip
     parser.add_argument(
-        "--scales", type=common.scales, metavar="S,S",
+        "--scales", type=argument_types.scales, metavar="S,S",
         help="sizes at which the model looks at each photograph, relative to --size: 1,1.5 finds more lines, and their ends "
         "nearer, in 3.25 times the time [evaluate.scales]",
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.data.data_config import PhotographData, read_data_config
 from hawp_core.data.labelled import Labelled
 from hawp_core.data.predicted import JSON_LINES, Predicted
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-score",
-        type=common.share,
+        type=argument_types.share,
         default=0.0,
         metavar="S",
         help="leave out lines below this score [%(default)s]",

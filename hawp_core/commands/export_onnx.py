@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.errors import UserError
 from hawp_core.model.architecture import LARGEST
 
@@ -42,7 +42,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--size", type=width_and_height, metavar="S|WxH", help="of the image, pixels [the model's, a square]"
     )
     parser.add_argument(
-        "--threshold", type=common.share, default=0.5, metavar="S", help="least score of a line, 0 to 1 [%(default)s]"
+        "--threshold",
+        type=argument_types.share,
+        default=0.5,
+        metavar="S",
+        help="least score of a line, 0 to 1 [%(default)s]",
     )
     parser.add_argument("--rgb", action="store_true", help="take colour images, (H, W, 3), instead of grey ones")
     parser.add_argument(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import write_text
@@ -61,25 +61,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-score", type=float, metavar="S", help="leave out lines below this score, 0 to 1 [0.75]")
     parser.add_argument(
         "--batch-size",
-        type=common.setting("compute.export_batch"),
+        type=argument_types.setting("compute.export_batch"),
         metavar="N",
         help="photographs labelled together on a GPU [from the config: 16]",
     )
     parser.add_argument(
         "--memory-gb",
-        type=common.positive(float),
+        type=argument_types.positive(float),
         metavar="GB",
         help="memory that the views in work may take [from the config: most of what the GPU has free, or what suits a CPU]",
     )
     parser.add_argument(
-        "--shard", type=common.part, metavar="I/N", help="label only the I-th of N parts of the photographs"
+        "--shard", type=argument_types.part, metavar="I/N", help="label only the I-th of N parts of the photographs"
     )
     parser.add_argument(
-        "--gather", type=common.positive(int, common.MOST_PARTS), metavar="N", help="label nothing: join the N shards"
+        "--gather",
+        type=argument_types.positive(int, argument_types.MOST_PARTS),
+        metavar="N",
+        help="label nothing: join the N shards",
     )
     parser.add_argument(
         "--max-rejected",
-        type=common.share,
+        type=argument_types.share,
         metavar="SHARE",
         help="fail when more than this share is unreadable [from the config: 0.1]",
     )

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.data.data_config import PhotographData
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import write_text
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--manifest", type=Path, metavar="FILE", help="list of those photographs, made by the workflow [scan]"
     )
     parser.add_argument(
-        "--join", type=common.setting("labels.join"), default=0.0, metavar="PX",
+        "--join", type=argument_types.setting("labels.join"), default=0.0, metavar="PX",
         help="ends of lines that are closer than this become one junction; pixels of the photograph [0: equal ends only]",
     )  # fmt: skip
     common.add_expect(parser)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.errors import UserError
 from hawp_core.model.architecture import TILE
 from hawp_core.runtime.devices import apply_compute, choose_compute
@@ -35,7 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     common.add_model(parser)
     parser.add_argument(
-        "--threshold", type=common.share, default=0.5, metavar="S", help="least score of a line, 0 to 1 [%(default)s]"
+        "--threshold",
+        type=argument_types.share,
+        default=0.5,
+        metavar="S",
+        help="least score of a line, 0 to 1 [%(default)s]",
     )
     parser.add_argument("--saveto", type=Path, default=PREDICTIONS, metavar="DIR", help="where to write [%(default)s]")
     parser.add_argument("--ext", choices=ENDINGS, nargs="+", default=["png"], help="what to write [png]")
@@ -48,14 +52,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tile",
-        type=common.positive(int, MOST_TILE),
+        type=argument_types.positive(int, MOST_TILE),
         metavar="PX",
         help="with --size: what is longer on a side is cut into overlapping tiles of PX pixels, which keeps memory small "
         f"and finds long lines [{TILE}]",
     )
     parser.add_argument(
         "--views",
-        type=common.setting("evaluate.views"),
+        type=argument_types.setting("evaluate.views"),
         default=0,
         metavar="N",
         help="look at N warped views of each image too, 1 + N times the time: lines that recur in them score more, and lie "
@@ -69,18 +73,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--scales",
-        type=common.scales,
+        type=argument_types.scales,
         default=(1.0,),
         metavar="S,S",
         help="sizes at which the network looks, relative to the square that it was trained on: 1,1.5 finds more lines, and "
         "their ends nearer, in 3.25 times the time; without --size [1]",
     )
     parser.add_argument(
-        "--every", type=common.positive(int), default=1, metavar="N", help="every N-th frame of a video [%(default)s]"
+        "--every",
+        type=argument_types.positive(int),
+        default=1,
+        metavar="N",
+        help="every N-th frame of a video [%(default)s]",
     )
     parser.add_argument(
         "--batch-size",
-        type=common.positive(int),
+        type=argument_types.positive(int),
         default=4,
         metavar="N",
         help="images at a time, without --size [%(default)s]",

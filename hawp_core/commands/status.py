@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.runtime.text import duration
 from hawp_core.workflow.settings import merged_settings
 
@@ -23,7 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     common.add_run(parser)
     parser.add_argument(
-        "--watch", type=common.positive(float), metavar="SECONDS", help="look again and again, until all is done"
+        "--watch",
+        type=argument_types.positive(float),
+        metavar="SECONDS",
+        help="look again and again, until all is done",
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.data.data_config import ShapeData
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import write_text
@@ -32,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="configuration or recipe: sections seed, shapes, model.image_size [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--split", choices=tuple(SPLITS), help="draw this split only [both]")
-    parser.add_argument("--shard", type=common.part, metavar="I/N", help="draw this shard of the split only [all]")
+    parser.add_argument(
+        "--shard", type=argument_types.part, metavar="I/N", help="draw this shard of the split only [all]"
+    )
     parser.add_argument(
         "--preview", type=Path, metavar="PNG",
         help="draw nothing else: write a contact sheet of all primitives with their labels to PNG",

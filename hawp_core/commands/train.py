@@ -8,7 +8,7 @@ from typing import get_args
 
 import yaml
 
-from hawp_core.commands import common
+from hawp_core.commands import argument_types, common
 from hawp_core.data.data_config import (
     PhotographData,
     ShapeData,
@@ -58,43 +58,43 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the experiment, a folder below exp-ssl/ [from the recipe]")
     parser.add_argument(
         "--pretrained",
-        type=common.model_file,
+        type=argument_types.model_file,
         metavar="FILE",
         help="start from this model, or from the shipped one (shipped), instead of new weights [none]",
     )
     recipe = parser.add_argument_group("training recipe (overrides the model config)")
-    recipe.add_argument("--base-lr", type=common.positive(float), metavar="LR", help="learning rate [0.0004]")
+    recipe.add_argument("--base-lr", type=argument_types.positive(float), metavar="LR", help="learning rate [0.0004]")
     recipe.add_argument(
-        "--epochs", type=common.positive(int), metavar="N", help="passes over the data [10 on shapes, 30]"
+        "--epochs", type=argument_types.positive(int), metavar="N", help="passes over the data [10 on shapes, 30]"
     )
-    recipe.add_argument("--batch-size", type=common.positive(int), metavar="N", help="images of one step [6]")
+    recipe.add_argument("--batch-size", type=argument_types.positive(int), metavar="N", help="images of one step [6]")
     recipe.add_argument(
         "--steps",
-        type=common.positive(int),
+        type=argument_types.positive(int),
         nargs="+",
         metavar="EPOCH",
         help="the learning rate falls after these [25]",
     )
-    recipe.add_argument("--gamma", type=common.positive(float), help="factor of each fall [0.1]")
+    recipe.add_argument("--gamma", type=argument_types.positive(float), help="factor of each fall [0.1]")
     recipe.add_argument("--seed", type=int, metavar="N", help="of every random choice [0]")
     common.add_expect(parser)
     common.add_compute(parser)
     work = parser.add_argument_group("work")
     work.add_argument(
         "--gpus",
-        type=common.positive(int, common.MOST_PROCESSES),
+        type=argument_types.positive(int, argument_types.MOST_PROCESSES),
         metavar="N",
         help="GPUs of each machine that share each batch; on a CPU, processes [from the config: 1]",
     )
     work.add_argument(
         "--nodes",
-        type=common.positive(int, common.MOST_PROCESSES),
+        type=argument_types.positive(int, argument_types.MOST_PROCESSES),
         metavar="N",
         help="nodes of this Slurm job, each with --gpus GPUs, that share each batch [from the config: 1]",
     )
     work.add_argument(
         "--num-workers",
-        type=common.setting("compute.workers"),
+        type=argument_types.setting("compute.workers"),
         metavar="N",
         help="processes that load and augment, for each GPU [from the config: 2]",
     )
@@ -112,7 +112,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     work.add_argument(
         "--save-minutes",
-        type=common.positive(float),
+        type=argument_types.positive(float),
         metavar="M",
         help="minutes between resumable states [from the config: 5]",
     )
