@@ -11,7 +11,6 @@ from hawp_core.geometry.line_distances import structural_distances
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.looks import LEAST_SCALE, MOST_SCALE, MOST_SCALES, Look
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.model.views import detect_by_views
 from hawp_core.workflow.schema import schema
 
 pytestmark = pytest.mark.numeric
@@ -73,16 +72,18 @@ def test_an_image_passes_at_sizes_that_the_network_can_read(small):
     assert [(shape[0], shape[-1]) for shape in passes] == [(3, 64), (1, 96), (1, 96), (1, 96), (3, 16), *[(1, 192)] * 3]
 
 
-@pytest.mark.parametrize("views", [0, 3])
-def test_a_look_at_scales_follows_from_each_image_alone(small, views):
-    images, look = torch.rand(3, 1, 64, 64), Look((1, 1.5), whole=True)
-    together = detect_by_views(small, images, views=views, look=look, min_score=0.01)
-    for image, among in zip(images, together, strict=True):
-        (alone,) = detect_by_views(small, image[None], views=views, look=look, min_score=0.01)
-        assert len(alone.edges) and torch.equal(alone.edges, among.edges)
-        torch.testing.assert_close(alone.scores, among.scores, atol=1e-4, rtol=0)
-        assert torch.equal(alone.lines, alone.junctions[alone.edges].reshape(-1, 4))
-        assert bool((alone.scores > 0.01).all()) and alone.input_size == (64, 64)
+@pytest.mark.parametrize("views", [0, 2])
+def test_a_look_at_scales_follows_from_each_image_alone(boxes, views):
+    picture, _ = boxes
+    model = load(device="cpu", threshold=0.4, views=views, whole_lines=True, scales=(1, 1.5))
+    pictures = [picture, np.ascontiguousarray(picture.T)]
+    for each, among in zip(pictures, model.many(pictures), strict=True):
+        alone = model(each)
+        # Lines with all but equal scores may change places: a batch adds in another order.
+        assert 8 <= len(alone.lines) == len(among.lines)
+        assert structural_distances(alone.lines, among.lines).min(1).max() < 0.1
+        np.testing.assert_allclose(np.sort(alone.scores), np.sort(among.scores), atol=1e-3)
+        assert (alone.scores > 0.4).all() and (alone.lines >= -0.5).all() and (alone.lines <= 511.5).all()
 
 
 def test_scales_are_those_of_the_settings():
