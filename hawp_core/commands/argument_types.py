@@ -57,21 +57,21 @@ def setting(name: str) -> Callable[[str], float]:
     return parse
 
 
-def scales(text: str) -> tuple[float, ...]:
+def scales(text: str) -> list[float]:
     """An argument type: numbers with commas between, as `evaluate.scales` may have them, each once and in order."""
     rule = schema()["properties"]["evaluate"]["properties"]["scales"]
     each, most = rule["items"], rule["maxItems"]
     try:
-        values = tuple(float(part) for part in text.split(","))
+        values = [float(part) for part in text.split(",")]
     except ValueError:
-        values = ()
+        values = []
     # What is no number is not between two.
     if not 0 < len(values) <= most or not all(each["minimum"] <= value <= each["maximum"] for value in values):
         raise argparse.ArgumentTypeError(
             f"{text[:40]!r} is not up to {most} numbers from {each['minimum']:g} to {each['maximum']:g} with commas between, "
             "such as 1,1.5"
         )
-    return tuple(sorted(set(values)))
+    return sorted(set(values))
 
 
 def share(text: str) -> float:

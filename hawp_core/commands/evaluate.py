@@ -135,8 +135,6 @@ def run(args: argparse.Namespace) -> None:
     apply_compute(computing)
     device = computing.device
     given = {name: getattr(args, option) for name, option in OPTIONS.items() if getattr(args, option) is not None}
-    if args.scales:
-        given["scales"] = list(args.scales)
     if args.truth:
         given["truth"] = str(args.truth)
     settings = changed(settings, {"evaluate": given}, "the command line")

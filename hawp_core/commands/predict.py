@@ -74,7 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scales",
         type=argument_types.scales,
-        default=(1.0,),
+        default=[1.0],
         metavar="S,S",
         help="sizes at which the network looks, relative to the square that it was trained on: 1,1.5 finds more lines, and "
         "their ends nearer, in 3.25 times the time; without --size [1]",
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> None:
 
     if args.tile is not None and args.size is None:
         raise UserError("--tile cuts what --size leaves large: give --size native or --size PX too.")
-    several = args.scales != (1.0,)
+    several = args.scales != [1.0]
     for given, option in ((args.views, "--views"), (args.whole_lines, "--whole-lines"), (several, "--scales")):
         if given and args.size is not None:
             raise UserError(
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> None:
     if args.whole_lines:
         settings["whole_lines"] = True
     if several:
-        settings["scales"] = list(args.scales)
+        settings["scales"] = args.scales
     options = Options(
         args.saveto, args.ext, args.size, args.tile or TILE, args.every, args.batch_size, computing.threads, settings
     )

@@ -34,9 +34,9 @@ from hawp_core.geometry.homography import name_number, sample_homography
 from hawp_core.geometry.resize import to_square
 from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.model.detection import Detection
-from hawp_core.model.looks import Look
+from hawp_core.model.looks import PLAIN, Look
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.model.views import PLAIN, detect_by_views
+from hawp_core.model.views import detect_by_views
 from hawp_core.runtime.progress import bar
 from hawp_core.runtime.setting_types import EvaluateSettings
 

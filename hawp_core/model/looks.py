@@ -61,6 +61,9 @@ class Look:
         return [whole_first(each, 0.0) for each in found] if self.whole else found
 
 
+PLAIN = Look()
+
+
 def _at_scale(
     network: WireframeNetwork, images: torch.Tensor, scale: float, least: float, pairs: int
 ) -> list[Detection]:

@@ -19,14 +19,13 @@ from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.warping import warp_images
 from hawp_core.model.detection import Detection, detect
 from hawp_core.model.joining import best_of_near, joined, nothing_found
-from hawp_core.model.looks import Look
+from hawp_core.model.looks import PLAIN, Look
 from hawp_core.model.network import WireframeNetwork
 
 # Least score of a line in one look, and most views that pass together.
 _LEAST_SCORE, _AT_ONCE = 0.15, 8
 # The same where there is no other look.
 _LEAST_ALONE = 0.05
-PLAIN = Look()
 
 
 @torch.no_grad()
