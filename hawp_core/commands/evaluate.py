@@ -122,6 +122,7 @@ def run(args: argparse.Namespace) -> None:
         measure_on_labelled,
         measure_on_shapes,
         measure_repeatability,
+        network_detector,
     )
     from hawp_core.evaluation.results import Evaluation
     from hawp_core.evaluation.wording import as_text, headline
@@ -162,14 +163,15 @@ def run(args: argparse.Namespace) -> None:
     # By hand the labelled photographs are as a rule those of --images; a configuration names a set of its own.
     truth_folder = args.truth_images or (folder if args.truth else recipe.places.truth_images or folder)
     about = conditions(chosen, network)
+    detector = network_detector(network, about)
     names = choose(manifest, chosen.photographs)
     found = Evaluation(
         model=str(model),
         photographs=folder,
         epoch=origin.epoch,
         shapes=measure_on_shapes(network, ShapeSet(shapes.validation)) if shapes else None,
-        repeatability=measure_repeatability(network, folder, names, about, settings.seed) if names else {},
-        labelled=measure_on_labelled(network, truth_folder, truth, about) if truth else {},
+        repeatability=measure_repeatability(detector, folder, names, about, settings.seed) if names else {},
+        labelled=measure_on_labelled(detector, truth_folder, truth) if truth else {},
         conditions=about,
     )
     destination = args.dest or model.parent / evaluation_name(recipe)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import hashlib
 import heapq
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -95,17 +96,26 @@ def measure_on_shapes(network: WireframeNetwork, shapes: ShapeSet) -> ShapeMetri
     )
 
 
-def network_detector(network: WireframeNetwork, min_score: float, about: Conditions) -> Detector:
-    """A function from a grey image of any size to its wireframe in that image's pixels, found as the conditions say."""
+def network_detector(network: WireframeNetwork, about: Conditions) -> Detector:
+    """A function from a grey image of any size to its wireframe in that image's pixels, found as the conditions say.
+
+    It remembers what it found: photographs that are measured both by their copies and by their labels are looked at once.
+    """
     network = under(network, about)
     size = network.architecture.image_size
     network.eval()
     look = Look(about.scales, about.whole_lines)
+    # The best lines are looked for among more than those that stand for all.
+    least = min(LEAST_SCORE, about.min_score)
+    known: dict[bytes, Detection] = {}
 
     def found(image: np.ndarray) -> Wireframe:
         height, width = image.shape
-        squares = [to_square(image, size)]
-        return find_lines(network, squares, min_score, about.views, look)[0].to_wireframe(width, height)
+        square = to_square(image, size)
+        digest = hashlib.sha256(square.tobytes()).digest()
+        if digest not in known:
+            (known[digest],) = find_lines(network, [square], least, about.views, look)
+        return known[digest].to_wireframe(width, height)
 
     return found
 
@@ -160,9 +170,9 @@ def choose(manifest: Manifest, count: int) -> list[str]:
 
 
 def measure_repeatability(
-    network: WireframeNetwork, folder: Path | str, names: list[str], about: Conditions, seed: int
+    detector: Detector, folder: Path | str, names: list[str], about: Conditions, seed: int
 ) -> dict[str, DetectorRepeatability]:
-    """Repeatability and localisation error (5 pixels) of the network and of LSD on the same pairs.
+    """Repeatability and localisation error (5 pixels) of a model's detector and of LSD on the same pairs.
 
     Photographs are compared at one size, so that 5 pixels mean the same for every photograph. Those that cannot be read
     are left out. Beside all lines stand the best ones, as many of either detector.
@@ -188,9 +198,7 @@ def measure_repeatability(
                 rank,
             )
 
-    # The best lines are looked for among more than those that stand for all.
-    least = min(LEAST_SCORE, about.min_score)
-    model = found(MODEL, network_detector(network, least, about), by_score)
+    model = found(MODEL, detector, by_score)
     baseline = found(BASELINE, lsd, by_length)
     whole = [lines_above(pair, about.min_score) for pair in model]
     return {
@@ -200,11 +208,9 @@ def measure_repeatability(
 
 
 def measure_on_labelled(
-    network: WireframeNetwork, folder: Path | str, annotations: Sequence[tuple[str, Wireframe]], about: Conditions
+    detector: Detector, folder: Path | str, annotations: Sequence[tuple[str, Wireframe]]
 ) -> dict[str, LabelledMetrics]:
-    """Structural AP and heatmap metrics of the network and of LSD on annotated photographs.
-
-    The network sees them at the size that the conditions name, LSD as they are; all of their lines count.
+    """Structural AP and heatmap metrics of a model's detector and of LSD on annotated photographs; all of their lines count.
 
     Args:
         annotations: names of photographs of `folder` and their true lines, as `read_annotations` gives them.
@@ -216,10 +222,9 @@ def measure_on_labelled(
         raise UserError("the annotations name no photograph: give a file with at least one.")
     truths = [wireframe for _, wireframe in annotations]
     measured = {}
-    detectors = {MODEL: network_detector(network, LEAST_SCORE, about), BASELINE: lsd}
-    for title, detector in detectors.items():
+    for title, detect in {MODEL: detector, BASELINE: lsd}.items():
         with bar(f"detect with {title}", len(annotations), "image") as shown:
-            found = [detector(read_gray(resolve(folder, name))[0]) for name, _ in _counted(annotations, shown)]
+            found = [detect(read_gray(resolve(folder, name))[0]) for name, _ in _counted(annotations, shown)]
         heat = heatmap_ap(found, truths)
         sAP5, sAP10, sAP15 = (_defined(structural_ap(found, truths, threshold).ap) for threshold in SAP_THRESHOLDS)
         measured[title] = LabelledMetrics(

@@ -45,9 +45,9 @@ def test_the_same_weights_read_another_size_with_another_limit(network):
     about = conditions(replace(CHOSEN, size=128, max_junctions=5), network)
     changed = under(network, about)
     assert network.architecture.image_size == 64 and next(changed.parameters()) is next(network.parameters())
-    few = network_detector(network, 0.0, about)(image)
+    few = network_detector(network, about)(image)
     assert (few.width, few.height) == (128, 96) and 0 < len(few.junctions) <= 5
-    more = network_detector(network, 0.0, conditions(replace(CHOSEN, size=128), network))(image)
+    more = network_detector(network, conditions(replace(CHOSEN, size=128), network))(image)
     assert len(more.junctions) > 5
 
 
@@ -123,3 +123,14 @@ def test_labelled_photographs_of_a_configuration_are_measured_and_their_content_
     assert hawp(*words, "--config", TINY, "--limit", 1, "--truth", "truth.json")[0] == 0
     assert hawp(*words, "--config", "mine.yaml")[0] == 0
     assert len(list(workplace.glob("evaluation-????????????????.json"))) == 3
+
+
+def test_a_photograph_is_looked_at_once_however_often_it_is_measured(network):
+    images = np.random.default_rng(0).integers(0, 255, (2, 64, 64), np.uint8)
+    detector = network_detector(network, conditions(CHOSEN, network))
+    looks = []
+    hook = network.backbone.register_forward_hook(lambda *_: looks.append(1))
+    first, other, again = (detector(image) for image in (images[0], images[1], images[0]))
+    hook.remove()
+    assert len(looks) == 2 and len(first.lines) and (again.lines == first.lines).all()
+    assert first.lines.shape != other.lines.shape or (first.lines != other.lines).any()
