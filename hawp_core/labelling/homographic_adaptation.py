@@ -159,7 +159,7 @@ def label_images(
     if adaptation.labels in ("united", "whole"):
         padding = PADDING[adaptation.border]
         seen = look_at_views(network, images, homographies, adaptation.view_score, padding, chunk, look)
-        return [unite([image, *looks], np.stack([np.eye(3), *own]), adaptation.min_score) for image, looks, own in seen]
+        return [unite([itself, *others], adaptation.min_score) for itself, others in seen]
     # The one pass over the images themselves serves as their identity view and for the detection.
     prediction = network(images)
     heatmap, _, junctions = aggregate_views(network, images, prediction, homographies, adaptation, chunk=chunk)

@@ -17,7 +17,7 @@ from hawp_core.geometry.line_distances import BORDER, THRESHOLD, structural_dist
 from hawp_core.model.detection import Detection
 from hawp_core.model.looks import Look
 from hawp_core.model.network import WireframeNetwork
-from hawp_core.model.views import look_at_views
+from hawp_core.model.views import alone, look_at_views
 
 
 @torch.no_grad()
@@ -50,8 +50,9 @@ def recurring(
         One detection an image; a line's score is the share of the views showing it whole that find it again.
     """
     labelled = []
-    for image, looks, own in look_at_views(network, images, homographies, view_score, padding, chunk, look):
-        counts = count_views(image, own, looks)
+    for itself, others in look_at_views(network, images, homographies, view_score, padding, chunk, look):
+        image = alone(itself)
+        counts = count_views(image, np.array([each.homography for each in others]), [alone(each) for each in others])
         kept = (counts.shown >= min_counts) & (counts.share >= min_score)
         labelled.append(_chosen(image, counts, kept, counts.share))
     return labelled

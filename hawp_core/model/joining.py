@@ -1,6 +1,6 @@
 """Lines that several looks at one image found, as one detection: of near ones the best stays, and near ends become one junction.
 
-Shape legend: C candidates, M lines.
+Shape legend: C candidates, M lines, N lines of a look.
 """
 
 import numpy as np
@@ -19,6 +19,28 @@ def nothing_found(size: tuple[int, int]) -> Detection:
     """A detection without lines, in an input of this width and height."""
     none = torch.zeros(0)
     return Detection(none.reshape(0, 2), none, none.reshape(0, 4), torch.zeros(0, 2, dtype=torch.int64), none, size)
+
+
+def best_match(
+    lines: np.ndarray, theirs: np.ndarray, scores: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (P,) of lines (C, 4) that a look found, each once, and of its lines (N, 4) with scores (N,) the best one near to each.
+
+    Args:
+        reach: structural distance, pixels, within which lines are near.
+    """
+    rows, columns = near_pairs(lines, theirs, reach)
+    order = np.lexsort((-scores[columns], rows))
+    rows, columns = rows[order], columns[order]
+    first = np.r_[True, rows[1:] != rows[:-1]] if len(rows) else np.zeros(0, bool)
+    return rows[first], columns[first]
+
+
+def turned(lines: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Lines (C, 4) with their ends in the order of those of `like` (C, 4): a line's ends have none of their own."""
+    other = lines[:, [2, 3, 0, 1]]
+    nearer = np.abs(lines - like).sum(1) <= np.abs(other - like).sum(1)
+    return np.where(nearer[:, None], lines, other)
 
 
 def best_of_near(lines: np.ndarray, scores: np.ndarray, above: float) -> np.ndarray:

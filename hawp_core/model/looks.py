@@ -1,21 +1,24 @@
-"""One look at an image: the network at one size or at several, and what it finds at all of them together.
+"""One look at an image: the network at one size or at several, and what all of these find of a line.
 
-A line lies best where the grid is fine, and the attraction field reaches furthest where it is coarse: each size finds lines that
-another misses. Enlarging adds nothing to an image but grid cells, which is what a line's ends are read from.
+A line lies best where the grid is fine, and the attraction field reaches furthest where it is coarse. Enlarging adds nothing to
+an image but grid cells, which is what a line's ends are read from. What only one size finds is less likely to be found again where
+the scene is seen larger or smaller: so a line is worth what all sizes say of it.
 
-Shape legend: B images, S x S network input.
+Shape legend: B images, S x S network input, C candidates, N lines of a scale.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from hawp_core.errors import UserError
+from hawp_core.geometry.homography import warp_points
+from hawp_core.geometry.line_distances import BORDER, THRESHOLD
 from hawp_core.model.architecture import LARGEST
 from hawp_core.model.detection import Detection, detect
-from hawp_core.model.joining import best_of_near, joined
+from hawp_core.model.joining import best_match, turned
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.model.whole_lines import PAIRS, whole_first
 
@@ -29,8 +32,7 @@ class Look:
     """How the network looks.
 
     Attributes:
-        scales: of the sides at which an image passes the network, relative to its own; each is rounded so that the network can read
-            it. Of lines that several scales find, the best stays.
+        scales: of the sides at which an image passes the network, relative to its own; each is rounded so that the network can read it.
         whole: look for whole lines, and lower the scores of their pieces (`model.whole_lines`).
 
     Raises:
@@ -52,12 +54,14 @@ class Look:
         """Whether it is no more than `detect`."""
         return self.scales == ONE_SCALE and not self.whole
 
-    def __call__(self, network: WireframeNetwork, images: torch.Tensor, least: float) -> list[Detection]:
-        """What is found in images (B, 1, S, S), in their pixels, of lines that one scale gives a score above `least`."""
-        pairs = PAIRS if self.whole else 0
-        scaled = [_at_scale(network, images, scale, least, pairs) for scale in self.scales]
-        found = scaled[0] if self.scales == ONE_SCALE else [_together(each) for each in zip(*scaled, strict=True)]
-        # Each look decides for itself what is a piece, so that where looks disagree their mean is between.
+    def __call__(self, network: WireframeNetwork, images: torch.Tensor, least: float) -> "list[Seen]":
+        """What is found in each of the images (B, 1, S, S), of lines that one scale gives a score above `least`."""
+        scaled = [self._at(scale, network, images, least) for scale in self.scales]
+        return [Seen(found, self.scales) for found in zip(*scaled, strict=True)]
+
+    def _at(self, scale: float, network: WireframeNetwork, images: torch.Tensor, least: float) -> list[Detection]:
+        found = _at_scale(network, images, scale, least, PAIRS if self.whole else 0)
+        # Each scale of each look decides for itself what is a piece, so that where they disagree their mean is between.
         return [whole_first(each, 0.0) for each in found] if self.whole else found
 
 
@@ -92,8 +96,54 @@ def _at_scale(
     ]
 
 
-def _together(scales: tuple[Detection, ...]) -> Detection:
-    lines = np.concatenate([each.lines.numpy() for each in scales]).astype(np.float64)
-    scores = np.concatenate([each.scores.numpy() for each in scales]).astype(np.float64)
-    kept = best_of_near(lines, scores, 0.0)
-    return joined(lines[kept], scores[kept], scales[0].input_size)
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What one look found in an image, or in a view of it.
+
+    Attributes:
+        found: one detection a scale, in pixels of what was looked at.
+        scales: of `found`.
+        homography: (3, 3) from the image to the view, pixels; the identity where it is the image itself.
+    """
+
+    found: tuple[Detection, ...]
+    scales: tuple[float, ...] = ONE_SCALE
+    homography: np.ndarray = field(default_factory=lambda: np.eye(3))
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of what was looked at, pixels."""
+        return self.found[0].input_size
+
+    def brought_back(self) -> list[np.ndarray]:
+        """(N, 4) of each scale: its lines in the image's pixels, NaN where they lie behind the camera."""
+        back = np.linalg.inv(self.homography)
+        ends = (of.lines.numpy().astype(np.float64).reshape(-1, 2, 2) for of in self.found)
+        return [warp_points(back, each).reshape(-1, 4) for each in ends]
+
+    def shows(self, lines: np.ndarray) -> np.ndarray:
+        """(C,) bool: which of the image's lines (C, 4) it shows whole; the image itself shows all of them."""
+        last = np.array(self.input_size) - 1.0
+        there = warp_points(self.homography, lines.reshape(-1, 2, 2))
+        within = ((there >= BORDER) & (there <= last - BORDER)).all(axis=(1, 2))
+        return np.asarray(within | (self.homography == np.eye(3)).all())
+
+    def judge(self, lines: np.ndarray, back: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What it says of the image's lines (C, 4), its own lines brought back.
+
+        Where the grid is half as fine, ends are off by twice as much: that is how far the line that a reduced size finds may lie from
+        another, and places are weighted by the squares of the scales.
+
+        Returns:
+            (C,) the root mean square of the best scores with which its scales find each, 0 where one does not, which of two scales'
+            scores lies nearer to the better; (C,) the weights of the places where they find it, and (C, 4) the weighted sum of these.
+        """
+        squares, weights, places = np.zeros(len(lines)), np.zeros(len(lines)), np.zeros((len(lines), 4))
+        for found, scale, theirs in zip(self.found, self.scales, back, strict=True):
+            scores = found.scores.numpy().astype(np.float64)
+            rows, best = best_match(lines, theirs, scores, THRESHOLD * max(1.0, 1 / scale))
+            squares[rows] += scores[best] ** 2
+            weight = scores[best] * scale**2
+            weights[rows] += weight
+            places[rows] += weight[:, None] * turned(theirs[best], lines[rows])
+        return np.sqrt(squares / len(self.scales)), weights, places

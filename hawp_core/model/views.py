@@ -13,13 +13,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hawp_core.geometry.homography import sample_views, warp_points
-from hawp_core.geometry.line_distances import BORDER, THRESHOLD, near_pairs
+from hawp_core.geometry.homography import sample_views
+from hawp_core.geometry.line_distances import BORDER
 from hawp_core.geometry.precision import finest_float
 from hawp_core.geometry.warping import warp_images
 from hawp_core.model.detection import Detection, detect
 from hawp_core.model.joining import best_of_near, joined, nothing_found
-from hawp_core.model.looks import PLAIN, Look
+from hawp_core.model.looks import ONE_SCALE, PLAIN, Look, Seen
 from hawp_core.model.network import WireframeNetwork
 
 # Least score of a line in one look, and most views that pass together.
@@ -32,9 +32,9 @@ _LEAST_ALONE = 0.05
 def detect_by_views(
     network: WireframeNetwork, images: torch.Tensor, *, views: int, look: Look = PLAIN, min_score: float = 0.75
 ) -> list[Detection]:
-    """Wireframes of a batch of square images by what recurs in views of them, in 1 + `views` times the time of `detect`.
+    """Wireframes of a batch of square images by what recurs in views of them, in 1 + `views` times the time of one look.
 
-    A line's score is the mean over the image and the views that show it whole of the best score with which they find it,
+    A line's score is the mean over the image and the views that show it whole of the scores with which they find it (`Seen.judge`),
     0 where one does not. The views are the same for every image, so that the result follows from the image alone.
 
     Args:
@@ -44,14 +44,12 @@ def detect_by_views(
         look: how the image and each of its views is looked at.
         min_score: keep lines with a score above this.
     """
-    if not views:
-        if look.plain:
-            return detect(network, images, min_score=min_score)
-        return [_above(found, min_score) for found in look(network, images, _LEAST_ALONE)]
+    if not views and look.plain:
+        return detect(network, images, min_score=min_score)
     homographies = torch.from_numpy(sample_views([[0, number] for number in range(views)], images.shape[-1]))
     each = homographies.expand(len(images), -1, -1, -1)
-    seen = look_at_views(network, images, each, _LEAST_SCORE, "border", _AT_ONCE, look)
-    return [unite([image, *looks], np.stack([np.eye(3), *own]), min_score) for image, looks, own in seen]
+    seen = look_at_views(network, images, each, _LEAST_SCORE if views else _LEAST_ALONE, "border", _AT_ONCE, look)
+    return [unite([itself, *others], min_score) for itself, others in seen]
 
 
 def look_at_views(
@@ -62,75 +60,51 @@ def look_at_views(
     padding: str,
     chunk: int,
     look: Look = PLAIN,
-) -> Iterator[tuple[Detection, list[Detection], np.ndarray]]:
-    """Of each image (B, 1, S, S) what is found in itself and in each of its views, and the views (V, 3, 3) float64."""
+) -> Iterator[tuple[Seen, list[Seen]]]:
+    """What is found in each image (B, 1, S, S), and in each of its views (B, V, 3, 3)."""
     found = look(network, images, least)
-    for image, mine, detection in zip(images, homographies, found, strict=True):
-        looks: list[Detection] = []
-        for part in mine.split(chunk):
+    for image, mine, itself in zip(images, homographies, found, strict=True):
+        others: list[Seen] = []
+        for part in mine.split(chunk) if len(mine) else ():
             there = part.to(finest_float(images.device))
             views = warp_images(image[None].expand(len(part), -1, -1, -1), there, padding=padding)
-            looks += look(network, views, least)
-        yield detection, looks, mine.cpu().double().numpy()
+            own = part.cpu().double().numpy()
+            seen = look(network, views, least)
+            others += [replace(each, homography=homography) for each, homography in zip(seen, own, strict=True)]
+        yield itself, others
 
 
-def _above(found: Detection, min_score: float) -> Detection:
-    """The lines with a score above this."""
-    kept = found.scores > min_score
-    return replace(found, lines=found.lines[kept], edges=found.edges[kept], scores=found.scores[kept])
+def alone(seen: Seen) -> Detection:
+    """What one look found by itself, in pixels of what it looked at."""
+    return seen.found[0] if seen.scales == ONE_SCALE else unite([replace(seen, homography=np.eye(3))], 0.0)
 
 
-def unite(looks: list[Detection], homographies: np.ndarray, min_score: float) -> Detection:
+def unite(seen: list[Seen], min_score: float) -> Detection:
     """One detection of the lines that looks at one image agree on, the best first.
 
     Args:
-        looks: what was found in each; all of one input size.
-        homographies: (V, 3, 3) from the image to each look, pixels; that of the image itself is the identity.
+        seen: the looks, all of one input size.
         min_score: keep lines with a score above this.
     """
-    size = looks[0].input_size
+    size = seen[0].input_size
     last = np.array(size) - 1.0
-    back = [_brought_back(look, homography) for look, homography in zip(looks, homographies, strict=True)]
-    found = [lines[((lines >= -BORDER) & (lines <= np.tile(last, 2) + BORDER)).all(axis=1)] for lines in back]
-    lines = np.concatenate(found)
+    back = [each.brought_back() for each in seen]
+    found = [lines for own in back for lines in own]
+    lines = np.concatenate(
+        [each[((each >= -BORDER) & (each <= np.tile(last, 2) + BORDER)).all(axis=1)] for each in found]
+    )
     if not len(lines):
         return nothing_found(size)
-    total, shown = np.zeros(len(lines)), np.zeros(len(lines))
+    total, shown, weights = (np.zeros(len(lines)) for _ in range(3))
     places = np.zeros((len(lines), 4))
-    for look, theirs, homography in zip(looks, back, homographies, strict=True):
-        there = warp_points(homography, lines.reshape(-1, 2, 2))
-        shows = ((there >= BORDER) & (there <= last - BORDER)).all(axis=(1, 2)) | (homography == np.eye(3)).all()
+    for each, theirs in zip(seen, back, strict=True):
+        shows = each.shows(lines)
         shown += shows
-        if not len(theirs):
-            continue
-        rows, best = _best_match(lines, theirs, look.scores.numpy())
-        rows, best = rows[shows[rows]], best[shows[rows]]
-        score = look.scores.numpy()[best]
-        total[rows] += score
-        places[rows] += score[:, None] * _turned(theirs[best], lines[rows])
+        score, weight, place = each.judge(lines[shows], theirs)
+        total[shows] += score
+        weights[shows] += weight
+        places[shows] += place
     score = total / np.maximum(shown, 1)
-    places = np.where(total[:, None] > 0, places / np.maximum(total, 1e-9)[:, None], lines)
+    places = np.where(weights[:, None] > 0, places / np.maximum(weights, 1e-9)[:, None], lines)
     kept = best_of_near(lines, score, min_score)
     return joined(places[kept], score[kept], size)
-
-
-def _brought_back(look: Detection, homography: np.ndarray) -> np.ndarray:
-    """(N, 4) the lines of a look in the image's pixels, NaN where they lie behind the camera."""
-    ends = look.lines.numpy().astype(np.float64).reshape(-1, 2, 2)
-    return warp_points(np.linalg.inv(homography), ends).reshape(-1, 4)
-
-
-def _best_match(lines: np.ndarray, theirs: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (P,) of lines (C, 4) that a look found, each once, and of its lines (N, 4) the best one near to each."""
-    rows, columns = near_pairs(lines, theirs, THRESHOLD)
-    order = np.lexsort((-scores[columns], rows))
-    rows, columns = rows[order], columns[order]
-    first = np.r_[True, rows[1:] != rows[:-1]] if len(rows) else np.zeros(0, bool)
-    return rows[first], columns[first]
-
-
-def _turned(lines: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Lines (C, 4) with their ends in the order of those of `like` (C, 4): a line's ends have none of their own."""
-    other = lines[:, [2, 3, 0, 1]]
-    nearer = np.abs(lines - like).sum(1) <= np.abs(other - like).sum(1)
-    return np.where(nearer[:, None], lines, other)

@@ -9,8 +9,10 @@ from hawp_core import load
 from hawp_core.errors import UserError
 from hawp_core.geometry.line_distances import structural_distances
 from hawp_core.model.architecture import Architecture
-from hawp_core.model.looks import LEAST_SCALE, MOST_SCALE, MOST_SCALES, Look
+from hawp_core.model.detection import Detection
+from hawp_core.model.looks import LEAST_SCALE, MOST_SCALE, MOST_SCALES, Look, Seen
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.views import alone
 from hawp_core.workflow.schema import schema
 
 pytestmark = pytest.mark.numeric
@@ -38,6 +40,12 @@ def small() -> WireframeNetwork:
     return WireframeNetwork(made).eval()
 
 
+def _one_line(line: np.ndarray) -> Detection:
+    ends = torch.from_numpy(line.reshape(2, 2).astype(np.float32))
+    pair = torch.tensor([[0, 1]])
+    return Detection(ends, torch.ones(2), ends.reshape(1, 4), pair, torch.ones(1), (128, 128))
+
+
 @pytest.mark.parametrize("scales", [(1.5,), (0.75,), (1, 1.5), (1.5, 1, 0.75)])
 def test_lines_lie_where_they_are_at_every_scale_and_each_is_found_once(boxes, scales):
     picture, sides = boxes
@@ -54,13 +62,21 @@ def test_lines_lie_where_they_are_at_every_scale_and_each_is_found_once(boxes, s
         assert among.min() > 5
 
 
-def test_a_look_at_two_scales_finds_what_either_does(boxes):
+def test_a_score_is_the_root_mean_square_over_the_scales(boxes):
     picture, sides = boxes
-    each = [load(device="cpu", threshold=0.3, scales=(scale,))(picture) for scale in (1, 1.5)]
-    both = load(device="cpu", threshold=0.3, scales=(1, 1.5))(picture)
-    found = [structural_distances(sides, wireframe.lines).min(1) < 6 for wireframe in (*each, both)]
-    assert ((found[0] | found[1]) <= found[2]).all() and found[2].sum() >= 12
-    assert both.scores.max() == pytest.approx(max(wireframe.scores.max() for wireframe in each), abs=1e-5)
+    small, large, both = (load(device="cpu", threshold=0.1, scales=s)(picture) for s in ((1,), (1.5,), (1, 1.5)))
+    near = [structural_distances(sides, found.lines) < 5 for found in (small, large, both)]
+    one, other, together = (
+        (close * found.scores).max(1) for close, found in zip(near, (small, large, both), strict=True)
+    )
+    assert (np.abs(together - np.sqrt((one**2 + other**2) / 2)) < 0.05).sum() >= 12
+
+
+def test_lines_lie_where_the_finer_look_has_them_rather_than_where_the_coarser_does():
+    places = (np.array([[10.0, 10, 90, 10]]), np.array([[10.0, 14, 90, 14]]))
+    seen = Seen(tuple(_one_line(line) for line in places), (0.5, 1.5))
+    (line,) = alone(seen).lines.numpy()
+    np.testing.assert_allclose(line, [10, 13.6, 90, 13.6], atol=1e-4)
 
 
 def test_an_image_passes_at_sizes_that_the_network_can_read(small):

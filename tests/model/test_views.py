@@ -8,6 +8,7 @@ from hawp_core.geometry.homography import sample_views, warp_points
 from hawp_core.geometry.line_distances import structural_distances
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.detection import Detection, detect
+from hawp_core.model.looks import Seen
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.model.views import detect_by_views, unite
 
@@ -34,6 +35,10 @@ def homographies() -> np.ndarray:
     return np.stack([np.eye(3), *sample_views([[3, number] for number in range(8)], SIZE)])
 
 
+def united(looks, homographies, min_score) -> Detection:
+    return unite([Seen((found,), homography=h) for found, h in zip(looks, homographies, strict=True)], min_score)
+
+
 def lines_of(points, edges) -> np.ndarray:
     return np.array([[*points[a], *points[b]] for a, b in edges])
 
@@ -46,7 +51,7 @@ def test_lines_that_the_image_itself_does_not_show_are_found_and_share_junctions
         edges = [WALLS[i] for i in rng.permutation(6)[:4]]
         turned = [pair[::-1] if rng.random() < 0.5 else pair for pair in edges]
         looks.append(look(warp_points(homography, HOUSE + rng.uniform(-1, 1, HOUSE.shape)), turned, 0.8))
-    found = unite(looks, homographies, 0.1)
+    found = united(looks, homographies, 0.1)
     assert found.edges.shape == (6, 2) and len(found.junctions) == 5
     nearest = structural_distances(lines_of(HOUSE, WALLS), found.lines.numpy().astype(float)).min(axis=1)
     assert nearest.max() < 2.0 and nearest.mean() < 1.2
@@ -61,8 +66,8 @@ def test_a_score_is_the_mean_over_the_looks_that_show_the_line_whole(homographie
     ]
     assert 3 <= sum(whole) < len(whole)
     looks = [look(warp_points(h, HOUSE), line if number < 4 else [], 0.6) for number, h in enumerate(homographies)]
-    assert unite(looks, homographies, 0.0).scores.tolist() == pytest.approx([0.6 * sum(whole[:4]) / sum(whole)])
-    assert not len(unite(looks, homographies, 0.6).edges)
+    assert united(looks, homographies, 0.0).scores.tolist() == pytest.approx([0.6 * sum(whole[:4]) / sum(whole)])
+    assert not len(united(looks, homographies, 0.6).edges)
 
 
 def test_of_lines_that_are_nearly_the_same_the_best_stays(homographies):
@@ -72,14 +77,14 @@ def test_of_lines_that_are_nearly_the_same_the_best_stays(homographies):
         look(warp_points(h, points), [(0, 1), *([(5, 6)] if number % 2 else [])], 0.7)
         for number, h in enumerate(homographies)
     ]
-    found = unite(looks, homographies, 0.0)
+    found = united(looks, homographies, 0.0)
     assert len(found.edges) == 1 and np.abs(found.lines.numpy() - HOUSE[:2].reshape(-1)).max() < 0.1
 
 
 def test_looks_that_find_nothing_find_nothing(homographies):
     nothing = look([], [], 0.5)
-    assert not len(unite([nothing] * 9, homographies, 0.0).edges)
-    alone = unite([look(HOUSE, [(0, 1)], 0.5), *[nothing] * 8], homographies, 0.0)
+    assert not len(united([nothing] * 9, homographies, 0.0).edges)
+    alone = united([look(HOUSE, [(0, 1)], 0.5), *[nothing] * 8], homographies, 0.0)
     assert len(alone.edges) == 1 and float(alone.scores) < 0.2
 
 
