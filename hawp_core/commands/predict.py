@@ -153,7 +153,8 @@ def run(args: argparse.Namespace) -> None:
     if args.whole_lines:
         settings["whole_lines"] = True
     if several:
-        settings["scales"] = args.scales
+        # Those written when of near lines the better stayed are others.
+        settings |= {"scales": args.scales, "score_of_scales": "root mean square"}
     options = Options(
         args.saveto, args.ext, args.size, args.tile or TILE, args.every, args.batch_size, computing.threads, settings
     )

@@ -51,8 +51,8 @@ def recurring(
     """
     labelled = []
     for itself, others in look_at_views(network, images, homographies, view_score, padding, chunk, look):
-        image = alone(itself)
-        counts = count_views(image, np.array([each.homography for each in others]), [alone(each) for each in others])
+        image, looks = alone(itself, view_score), [alone(each, view_score) for each in others]
+        counts = count_views(image, np.array([each.homography for each in others]), looks)
         kept = (counts.shown >= min_counts) & (counts.share >= min_score)
         labelled.append(_chosen(image, counts, kept, counts.share))
     return labelled

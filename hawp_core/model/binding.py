@@ -63,18 +63,18 @@ def nearest_junctions(
 def junctions_within(
     points: torch.Tensor, junctions: torch.Tensor, valid: torch.Tensor, radius2: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`nearest_junctions` of the points that have a junction within `radius2`, in a fraction of its time; infinity for others.
+    """`nearest_junctions` of the points that have a junction within `radius2`, in a fraction of its time; others are farther than that.
 
     Points are taken in the order of their x, so many at a time as share a narrow band, and of the junctions only those of the band are
     asked. The host looks at every band: for its own tensors.
     """
     reach = radius2**0.5 * 1.001
-    distance, index = points.new_full(points.shape[:2], torch.inf), torch.zeros(points.shape[:2], dtype=torch.int64)
+    distance, index = points.new_full(points.shape[:2], torch.inf), valid.new_zeros(points.shape[:2], dtype=torch.int64)
     for image, own in enumerate(points):
         across, order = own[:, 0].sort()
         slots = valid[image].nonzero().squeeze(1)
         by_x, place = junctions[image, slots, 0].sort()
-        starts = torch.arange(0, len(order), _POINTS_OF_BAND)
+        starts = torch.arange(0, len(order), _POINTS_OF_BAND, device=points.device)
         low = torch.searchsorted(by_x, across[starts] - reach)
         ends = (starts + _POINTS_OF_BAND - 1).clamp(max=len(order) - 1)
         high = torch.searchsorted(by_x, across[ends] + reach, right=True)

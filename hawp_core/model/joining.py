@@ -10,7 +10,7 @@ from hawp_core.geometry.line_distances import THRESHOLD, near_pairs
 from hawp_core.model.detection import Detection
 
 # Of lines this near to a better one, structural distance in pixels, none stays beside it.
-_SAME_LINE = 2 * THRESHOLD
+SAME_LINE = 2 * THRESHOLD
 # Ends this near to a better line's, pixels, are the same junction.
 _SAME_JUNCTION = 3.0
 
@@ -47,7 +47,7 @@ def best_of_near(lines: np.ndarray, scores: np.ndarray, above: float) -> np.ndar
     """Rows of lines (C, 4) with scores (C,) above a least one, the best first, without those near to a better one."""
     order = np.flatnonzero(scores > above)
     order = order[np.argsort(-scores[order], kind="stable")]
-    rows, columns = near_pairs(lines[order], lines[order], _SAME_LINE)
+    rows, columns = near_pairs(lines[order], lines[order], SAME_LINE)
     start = np.searchsorted(rows, np.arange(len(order) + 1))
     taken = np.zeros(len(order), bool)
     kept = []

@@ -18,7 +18,7 @@ from hawp_core.geometry.homography import warp_points
 from hawp_core.geometry.line_distances import BORDER, THRESHOLD
 from hawp_core.model.architecture import LARGEST
 from hawp_core.model.detection import Detection, detect
-from hawp_core.model.joining import best_match, turned
+from hawp_core.model.joining import SAME_LINE, best_match, turned
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.model.whole_lines import PAIRS, whole_first
 
@@ -56,11 +56,18 @@ class Look:
 
     def __call__(self, network: WireframeNetwork, images: torch.Tensor, least: float) -> "list[Seen]":
         """What is found in each of the images (B, 1, S, S), of lines that one scale gives a score above `least`."""
-        scaled = [self._at(scale, network, images, least) for scale in self.scales]
-        return [Seen(found, self.scales) for found in zip(*scaled, strict=True)]
+        size, multiple = images.shape[-1], network.architecture.multiple
+        sides = [max(1, round(size * scale / multiple)) * multiple for scale in self.scales]
+        if max(sides) > LARGEST["image_size"]:
+            raise UserError(
+                f"{size} pixels at scale {max(self.scales):g} are {max(sides)}, and the network looks at {LARGEST['image_size']} at most: "
+                "leave that scale out, or make the size smaller."
+            )
+        scaled = [self._at(side, network, images, least) for side in sides]
+        return [Seen(found, tuple(side / size for side in sides)) for found in zip(*scaled, strict=True)]
 
-    def _at(self, scale: float, network: WireframeNetwork, images: torch.Tensor, least: float) -> list[Detection]:
-        found = _at_scale(network, images, scale, least, PAIRS if self.whole else 0)
+    def _at(self, side: int, network: WireframeNetwork, images: torch.Tensor, least: float) -> list[Detection]:
+        found = _at_side(network, images, side, least, PAIRS if self.whole else 0)
         # Each scale of each look decides for itself what is a piece, so that where they disagree their mean is between.
         return [whole_first(each, 0.0) for each in found] if self.whole else found
 
@@ -68,16 +75,8 @@ class Look:
 PLAIN = Look()
 
 
-def _at_scale(
-    network: WireframeNetwork, images: torch.Tensor, scale: float, least: float, pairs: int
-) -> list[Detection]:
-    size, multiple = images.shape[-1], network.architecture.multiple
-    side = max(1, round(size * scale / multiple)) * multiple
-    if side > LARGEST["image_size"]:
-        raise UserError(
-            f"{size} pixels at scale {scale:g} are {side}, and the network looks at {LARGEST['image_size']} at most: "
-            "leave that scale out, or make the size smaller."
-        )
+def _at_side(network: WireframeNetwork, images: torch.Tensor, side: int, least: float, pairs: int) -> list[Detection]:
+    size = images.shape[-1]
     if side == size:
         return detect(network, images, min_score=least, pairs=pairs)
     factor = size / side
@@ -102,7 +101,7 @@ class Seen:
 
     Attributes:
         found: one detection a scale, in pixels of what was looked at.
-        scales: of `found`.
+        scales: of `found`: the sides that the network could read, relative to the own one.
         homography: (3, 3) from the image to the view, pixels; the identity where it is the image itself.
     """
 
@@ -132,7 +131,7 @@ class Seen:
         """What it says of the image's lines (C, 4), its own lines brought back.
 
         Where the grid is half as fine, ends are off by twice as much: that is how far the line that a reduced size finds may lie from
-        another, and places are weighted by the squares of the scales.
+        another (never so far that two lines may lie there), and places are weighted by the squares of the scales.
 
         Returns:
             (C,) the root mean square of the best scores with which its scales find each, 0 where one does not, which of two scales'
@@ -141,7 +140,7 @@ class Seen:
         squares, weights, places = np.zeros(len(lines)), np.zeros(len(lines)), np.zeros((len(lines), 4))
         for found, scale, theirs in zip(self.found, self.scales, back, strict=True):
             scores = found.scores.numpy().astype(np.float64)
-            rows, best = best_match(lines, theirs, scores, THRESHOLD * max(1.0, 1 / scale))
+            rows, best = best_match(lines, theirs, scores, min(THRESHOLD * max(1.0, 1 / scale), SAME_LINE))
             squares[rows] += scores[best] ** 2
             weight = scores[best] * scale**2
             weights[rows] += weight

@@ -46,9 +46,11 @@ def detect_by_views(
     """
     if not views and look.plain:
         return detect(network, images, min_score=min_score)
+    if not views:
+        return [alone(seen, min_score) for seen in look(network, images, _LEAST_ALONE)]
     homographies = torch.from_numpy(sample_views([[0, number] for number in range(views)], images.shape[-1]))
     each = homographies.expand(len(images), -1, -1, -1)
-    seen = look_at_views(network, images, each, _LEAST_SCORE if views else _LEAST_ALONE, "border", _AT_ONCE, look)
+    seen = look_at_views(network, images, each, _LEAST_SCORE, "border", _AT_ONCE, look)
     return [unite([itself, *others], min_score) for itself, others in seen]
 
 
@@ -65,7 +67,7 @@ def look_at_views(
     found = look(network, images, least)
     for image, mine, itself in zip(images, homographies, found, strict=True):
         others: list[Seen] = []
-        for part in mine.split(chunk) if len(mine) else ():
+        for part in mine.split(chunk):
             there = part.to(finest_float(images.device))
             views = warp_images(image[None].expand(len(part), -1, -1, -1), there, padding=padding)
             own = part.cpu().double().numpy()
@@ -74,9 +76,13 @@ def look_at_views(
         yield itself, others
 
 
-def alone(seen: Seen) -> Detection:
-    """What one look found by itself, in pixels of what it looked at."""
-    return seen.found[0] if seen.scales == ONE_SCALE else unite([replace(seen, homography=np.eye(3))], 0.0)
+def alone(seen: Seen, min_score: float) -> Detection:
+    """What one look found by itself, in pixels of what it looked at, of lines with a score above `min_score`."""
+    if seen.scales != ONE_SCALE:
+        return unite([replace(seen, homography=np.eye(3))], min_score)
+    (found,) = seen.found
+    kept = found.scores > min_score
+    return replace(found, lines=found.lines[kept], edges=found.edges[kept], scores=found.scores[kept])
 
 
 def unite(seen: list[Seen], min_score: float) -> Detection:

@@ -24,3 +24,12 @@ def test_within_a_radius_the_same_junction_is_found_as_among_all(radius2):
     assert torch.equal(near, found < radius2)
     assert [bool(each.any()) for each in near] == [True, True, True, False]
     assert torch.equal(found[near], expected[near]) and torch.equal(index[near], nearest[near])
+
+
+def test_a_junction_at_the_edge_of_a_band_is_asked():
+    """One point alone is a band of no width, and its junction lies as far beside it as it may."""
+    for beside in (3.16, -3.16):
+        points = torch.tensor([[[20.0, 20.0]]])
+        junctions = torch.tensor([[[20.0 + beside, 20.0], [60.0, 20.0]]])
+        distance, index = junctions_within(points, junctions, torch.ones(1, 2, dtype=torch.bool), 10.0)
+        assert float(distance) == pytest.approx(3.16**2, rel=1e-4) and int(index) == 0

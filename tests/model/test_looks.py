@@ -40,10 +40,12 @@ def small() -> WireframeNetwork:
     return WireframeNetwork(made).eval()
 
 
-def _one_line(line: np.ndarray) -> Detection:
-    ends = torch.from_numpy(line.reshape(2, 2).astype(np.float32))
-    pair = torch.tensor([[0, 1]])
-    return Detection(ends, torch.ones(2), ends.reshape(1, 4), pair, torch.ones(1), (128, 128))
+def _lines(lines: list[list[float]], score: float) -> Detection:
+    ends = torch.tensor(lines, dtype=torch.float32).reshape(-1, 2)
+    pairs = torch.arange(len(ends)).reshape(-1, 2)
+    return Detection(
+        ends, torch.ones(len(ends)), ends.reshape(-1, 4), pairs, torch.full((len(lines),), score), (128, 128)
+    )
 
 
 @pytest.mark.parametrize("scales", [(1.5,), (0.75,), (1, 1.5), (1.5, 1, 0.75)])
@@ -72,11 +74,27 @@ def test_a_score_is_the_root_mean_square_over_the_scales(boxes):
     assert (np.abs(together - np.sqrt((one**2 + other**2) / 2)) < 0.05).sum() >= 12
 
 
-def test_lines_lie_where_the_finer_look_has_them_rather_than_where_the_coarser_does():
-    places = (np.array([[10.0, 10, 90, 10]]), np.array([[10.0, 14, 90, 14]]))
-    seen = Seen(tuple(_one_line(line) for line in places), (0.5, 1.5))
-    (line,) = alone(seen).lines.numpy()
-    np.testing.assert_allclose(line, [10, 13.6, 90, 13.6], atol=1e-4)
+def test_scales_that_disagree_are_weighed_and_the_finer_says_where():
+    places = ([10.0, 10, 90, 10], [10.0, 14, 90, 14])
+    seen = Seen((_lines([places[0]], 0.3), _lines([places[1]], 0.9)), (0.5, 1.5))
+    found = alone(seen, 0.1)
+    assert found.scores.tolist() == pytest.approx([np.sqrt((0.3**2 + 0.9**2) / 2)])
+    across = (0.3 * 0.25 * 10 + 0.9 * 2.25 * 14) / (0.3 * 0.25 + 0.9 * 2.25)
+    np.testing.assert_allclose(found.lines.numpy(), [[10, across, 90, across]], atol=1e-4)
+    assert not len(alone(seen, 0.7).lines)
+
+
+@pytest.mark.parametrize(
+    ("scale", "apart", "together"),
+    [(0.5, 4.9, True), (0.5, 5.1, False), (0.25, 5.1, False), (1.5, 2.4, True), (1.5, 2.6, False)],
+)
+def test_a_reduced_scale_is_off_by_more_but_never_by_another_line(scale, apart, together):
+    """Distances are sums over both ends."""
+    line, other = [10.0, 10, 90, 10], [10.0, 10 + apart, 90, 10 + apart]
+    seen = Seen((_lines([line], 0.6), _lines([other], 0.6)), (scale, 2.0))
+    (best, *_) = alone(seen, 0.1).scores.tolist()
+    # The finer scale's line is where both are looked for; the coarser one's line is matched within its own reach alone.
+    assert best == pytest.approx(0.6 if together else 0.6 / np.sqrt(2))
 
 
 def test_an_image_passes_at_sizes_that_the_network_can_read(small):
