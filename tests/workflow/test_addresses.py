@@ -29,8 +29,8 @@ RUNS = {
 }  # fmt: skip
 # SHA-256 of the files of all recipes of a run, one after the other.
 FILES = {
-    "votes": "be858bd160944d39a09e7d594f95b2c25c47f44ae34817584daf4eb6a08df3e5",
-    "votes, with truth": "19477600427c803cd3e722feaa6c752be0df84c78ca4654bae0dddb97c7e5943",
+    "votes": "40ed7cea91f2dfd3df07ff4ea921f0e32c51162573e01d18157cf6a37d75a607",
+    "votes, with truth": "df51514ed75248765c6c880b4e2f53d1e0d4fd4b33fc333ef6cd0ebab879f308",
 }
 
 
