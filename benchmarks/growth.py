@@ -68,6 +68,7 @@ def losses(lines: int) -> float:
         junction_count=torch.full((6,), 2 * lines),
         edges=torch.arange(2 * lines).reshape(1, lines, 2).expand(6, -1, -1).contiguous(),
         edge_count=torch.full((6,), lines),
+        scores=torch.ones(6, lines),
         heatmap=torch.zeros(6, SIZE, SIZE, dtype=torch.uint8),
         valid=torch.ones(6, SIZE, SIZE, dtype=torch.uint8),
         names=["random"] * 6,

@@ -65,7 +65,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     recipe = parser.add_argument_group("training recipe (overrides the model config)")
     recipe.add_argument("--base-lr", type=argument_types.positive(float), metavar="LR", help="learning rate [0.0004]")
     recipe.add_argument(
-        "--epochs", type=argument_types.positive(int), metavar="N", help="passes over the data [10 on shapes, 30]"
+        "--epochs",
+        type=argument_types.setting("train.synthetic.epochs"),
+        metavar="N",
+        help="passes over the data; 0: the shipped weights as they are, on shapes with --pretrained shipped [10 on shapes, 30]",
     )
     recipe.add_argument("--batch-size", type=argument_types.positive(int), metavar="N", help="images of one step [6]")
     recipe.add_argument(

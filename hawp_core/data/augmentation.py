@@ -116,7 +116,7 @@ def sample_geometry(
 
 def transform_wireframe(
     wireframe: Wireframe, homography: np.ndarray, size: int, min_length: float = MIN_LINE
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Wireframe:
     """Warp a wireframe and cut it to the image.
 
     Edges that share a junction still do; an edge that is cut ends in a junction of its own on the border.
@@ -126,7 +126,7 @@ def transform_wireframe(
         min_length: pixels; what is shorter after cutting is left out.
 
     Returns:
-        (N, 2) float32 junctions in pixels of the warped image, never rounded, and (M, 2) int32 edges.
+        In pixels of the warped image, never rounded; every edge with its score.
     """
     warped = warp_lines(homography, wireframe.lines)
     lines, rows = clip_lines(warped, size, size, min_length=min_length)
@@ -136,7 +136,7 @@ def transform_wireframe(
     numbers = np.where(uncut, wireframe.edges[rows].reshape(-1), count + np.arange(len(ends)))
     _, first, renumbered = np.unique(numbers, return_index=True, return_inverse=True)
     edges = np.sort(renumbered.reshape(-1, 2), axis=1)
-    return ends[first].astype(np.float32), edges.astype(np.int32)
+    return Wireframe(ends[first], edges, wireframe.scores[rows], size, size)
 
 
 def cut_out(
@@ -150,8 +150,7 @@ def cut_out(
     """
     x, y = rng.integers(0, len(image) - side + 1, 2)
     shift = np.array([[1.0, 0.0, -x], [0.0, 1.0, -y], [0.0, 0.0, 1.0]])
-    junctions, edges = transform_wireframe(wireframe, shift, side)
-    return image[y : y + side, x : x + side], Wireframe(junctions, edges, np.ones(len(edges)), side, side)
+    return image[y : y + side, x : x + side], transform_wireframe(wireframe, shift, side)
 
 
 def line_heatmap(lines: np.ndarray, size: int) -> np.ndarray:

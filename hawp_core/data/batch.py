@@ -34,6 +34,7 @@ class Batch:
         junction_count: (B,) int64.
         edges: (B, M, 2) int64, junction indices, smaller first; rows from `edge_count` on are padding (0, 0).
         edge_count: (B,) int64.
+        scores: (B, M) float32 in [0, 1], how sure each edge is; 0 in padding.
         heatmap: (B, H, W) uint8, 1 on the pixels of a line.
         valid: (B, H, W) uint8, 1 where the pixel shows the image and not what lies beyond its border.
         names: the images' names, for messages.
@@ -45,6 +46,7 @@ class Batch:
     junction_count: torch.Tensor
     edges: torch.Tensor
     edge_count: torch.Tensor
+    scores: torch.Tensor
     heatmap: torch.Tensor
     valid: torch.Tensor
     names: list[str]

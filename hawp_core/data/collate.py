@@ -25,6 +25,7 @@ from hawp_core.data.batch import WHOLE, Batch, Share
 from hawp_core.data.photometry import Photometry, sample_photometry
 from hawp_core.data.samples import SampleSet
 from hawp_core.geometry.precision import finest_float
+from hawp_core.geometry.wireframe import Wireframe
 
 # First words of the keys of random generators; NumPy fills short keys with zeros, so keys must differ in front.
 ORDER_KEY, SAMPLE_KEY = 1, 2
@@ -36,8 +37,7 @@ class Prepared(NamedTuple):
     image: np.ndarray
     homography: np.ndarray
     photometry: Photometry | None
-    junctions: np.ndarray
-    edges: np.ndarray
+    wireframe: Wireframe
     heatmap: np.ndarray
     name: str
 
@@ -54,9 +54,8 @@ def prepare(
     homography = sample_geometry(rng, augmentation, size, flip)
     photometric = None if augmentation is None else augmentation.photometric
     photometry = None if photometric is None else sample_photometry(rng, photometric, size)
-    junctions, edges = transform_wireframe(wireframe, homography, size)
-    heatmap = line_heatmap(junctions[edges], size)
-    return Prepared(image, homography, photometry, junctions, edges, heatmap, name)
+    warped = transform_wireframe(wireframe, homography, size)
+    return Prepared(image, homography, photometry, warped, line_heatmap(warped.lines, size), name)
 
 
 @dataclass
@@ -68,7 +67,7 @@ class RawBatch:
         homographies: (B, 3, 3) float64, image to augmented image.
         photometries: one an image, or None.
         margin: as in `Augmentation`.
-        junctions, junction_count, edges, edge_count, heatmap, names, share: as in `Batch`, already augmented.
+        junctions, junction_count, edges, edge_count, scores, heatmap, names, share: as in `Batch`, already augmented.
     """
 
     images: torch.Tensor
@@ -79,6 +78,7 @@ class RawBatch:
     junction_count: torch.Tensor
     edges: torch.Tensor
     edge_count: torch.Tensor
+    scores: torch.Tensor
     heatmap: torch.Tensor
     names: list[str]
     share: Share = WHOLE
@@ -87,8 +87,9 @@ class RawBatch:
     def collate(cls, samples: Sequence[Prepared], margin: float) -> "RawBatch":
         """Stack samples; lists are padded to the longest, and to one slot where all are empty."""
         photometries = [sample.photometry for sample in samples if sample.photometry is not None]
-        junctions, junction_count = _padded([sample.junctions for sample in samples], np.float32)
-        edges, edge_count = _padded([sample.edges for sample in samples], np.int64)
+        junctions, junction_count = _padded([sample.wireframe.junctions for sample in samples], np.float32)
+        edges, edge_count = _padded([sample.wireframe.edges for sample in samples], np.int64)
+        scores, _ = _padded([sample.wireframe.scores for sample in samples], np.float32)
         return cls(
             images=torch.from_numpy(np.stack([sample.image for sample in samples])[:, None]),
             homographies=torch.from_numpy(np.stack([sample.homography for sample in samples])),
@@ -98,6 +99,7 @@ class RawBatch:
             junction_count=junction_count,
             edges=edges,
             edge_count=edge_count,
+            scores=scores,
             heatmap=torch.from_numpy(np.stack([sample.heatmap for sample in samples])),
             names=[sample.name for sample in samples],
         )
@@ -120,15 +122,15 @@ class RawBatch:
             finest = finest_float(torch.device(device))
             homographies = self.homographies.to(finest).to(device, non_blocking=True)
             images, valid = augment_images(images, homographies, self.photometries, self.margin)
-        labels = ("junctions", "junction_count", "edges", "edge_count", "heatmap")
+        labels = ("junctions", "junction_count", "edges", "edge_count", "scores", "heatmap")
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in labels}
         return Batch(images=images, valid=valid, names=self.names, share=self.share, **moved)
 
 
 def _padded(rows: Sequence[np.ndarray], dtype: DTypeLike) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, longest, 2) and the lengths (B,) int64."""
+    """(B, longest, ...) and the lengths (B,) int64."""
     counts = [len(row) for row in rows]
-    padded = np.zeros((len(rows), max(*counts, 1), 2), dtype)
+    padded = np.zeros((len(rows), max(*counts, 1), *rows[0].shape[1:]), dtype)
     for target, row in zip(padded, rows, strict=True):
         target[: len(row)] = row
     return torch.from_numpy(padded), torch.tensor(counts)

@@ -157,7 +157,7 @@ def _curves(
     for (name, key, factor), panel in zip(panels, axes, strict=False):
         for number, points in curves.items():
             drawn = [row for row in points if key in row.numbers]
-            x = [total[number] * row.step / row.of for row in drawn]
+            x = [total[number] * row.step / max(row.of, 1) for row in drawn]
             y = [factor * row.numbers[key] for row in drawn]
             panel.plot(
                 x, y, color=shade(number, len(curves)), marker=MARKERS[number % len(MARKERS)], ms=3.5,

@@ -64,9 +64,10 @@ class History:
                 "run the same command again; it carries on after the last state that was saved."
             ) from error
 
-    def has(self, step: int) -> bool:
-        """Whether there is a row of this step."""
-        return any(row.step == step for row in read_metrics(self.file))
+    def validation(self, step: int) -> ValidationRow | None:
+        """The validation after this step, where there is one."""
+        rows = (row for row in read_metrics(self.file) if isinstance(row, ValidationRow) and row.step == step)
+        return next(rows, None)
 
     def forget_after(self, step: int, epoch: int) -> None:
         """Remove the rows that a training did not know which stood at `step`, in `epoch`, when it was saved."""

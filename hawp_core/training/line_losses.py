@@ -116,7 +116,7 @@ def _verification(
     """Of every pair that a proposal connects, and of every true line."""
     proposals, junctions, valid = candidates.proposals, candidates.junctions, candidates.valid
     image, pair, initial = bind(proposals, junctions, valid, network.architecture.binding_distance2)
-    positive = _positive_pairs(batch, targets, junctions, image, pair)
+    sure = _sureness(batch, targets, junctions, image, pair)
     adjusted = junctions[image[:, None], pair].reshape(-1, 4)
 
     true_image, true_row = torch.nonzero(
@@ -127,8 +127,8 @@ def _verification(
     adjusted = torch.cat([adjusted, true_lines])
     initial_lines = torch.cat([proposals[image[: len(initial)], initial], true_lines])
     logits = network.verify(features, adjusted, initial_lines, image)
-    positive = torch.cat([positive, torch.ones_like(true_image, dtype=torch.bool)])
-    loss = F.cross_entropy(logits.float(), positive.long(), reduction="none")
+    sure = torch.cat([sure, batch.scores[true_image, true_row]])
+    loss, positive = _verification_loss(logits, sure)
     return {
         "pos": _mean_of_images(loss, image, positive, len(batch)),
         "neg": _mean_of_images(loss, image, ~positive, len(batch)),
@@ -159,7 +159,7 @@ def _sampled_verification(
     code = torch.where(weight > 0, codes.gather(1, index), 0).flatten()
     pair = torch.stack((code // slots, code % slots), 1)
     image = torch.arange(b, device=index.device)[:, None].expand_as(index).flatten()
-    positive = _positive_pairs(batch, targets, junctions, image, pair).reshape_as(weight)
+    sure = _sureness(batch, targets, junctions, image, pair).reshape_as(weight)
     adjusted = junctions[image[:, None], pair].reshape(b, -1, 4)
     initial = torch.take_along_dim(proposals, index[..., None], 1)
 
@@ -168,10 +168,10 @@ def _sampled_verification(
     true_lines = torch.take_along_dim(targets.lines, row[..., None], 1)
     adjusted, initial = torch.cat((adjusted, true_lines), 1), torch.cat((initial, true_lines), 1)
     weight = torch.cat((weight, true_weight), 1)
-    positive = torch.cat((positive, torch.ones_like(row, dtype=torch.bool)), 1)
+    sure = torch.cat((sure, batch.scores.gather(1, row)), 1)
     image = torch.arange(b, device=index.device)[:, None].expand_as(weight).flatten()
     logits = network.verify(features, adjusted.flatten(0, 1), initial.flatten(0, 1), image)
-    loss = F.cross_entropy(logits.float(), positive.flatten().long(), reduction="none").reshape_as(weight)
+    loss, positive = (found.reshape_as(weight) for found in _verification_loss(logits, sure.flatten()))
 
     def mean(of: Tensor) -> Tensor:
         return (loss * weight * of).sum(1) / (weight * of).sum(1).clamp_min(1)
@@ -179,19 +179,32 @@ def _sampled_verification(
     return {"pos": mean(positive), "neg": mean(~positive)}
 
 
-def _positive_pairs(batch: Batch, targets: Targets, candidates: Tensor, image: Tensor, pair: Tensor) -> Tensor:
-    """Which candidate lines (L,) join two candidates that stand for the ends of a true edge."""
+def _verification_loss(logits: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]:
+    """(L,) cross-entropy of logits (L, 2) with how sure each line is, and which lines are true ones.
+
+    A true line that is unsure stays among the true ones: between these, `pos` teaches the scores themselves, however
+    many false lines there are for each.
+    """
+    positive = sure >= 0
+    wanted = sure.clamp_min(0)
+    target = torch.stack((1 - wanted, wanted), 1)
+    return F.cross_entropy(logits.float(), target, reduction="none"), positive
+
+
+def _sureness(batch: Batch, targets: Targets, candidates: Tensor, image: Tensor, pair: Tensor) -> Tensor:
+    """(L,) scores of the true edges whose ends the two candidates of each line stand for; -1 where there is none."""
     distance = torch.cdist(candidates, targets.junctions, compute_mode="donot_use_mm_for_euclid_dist")
     slots = targets.junctions.shape[1]
     absent = torch.arange(slots, device=distance.device) >= batch.junction_count[:, None]
     nearest, match = distance.masked_fill(absent[:, None], torch.inf).min(2)
     match = torch.where(nearest <= JUNCTION_MATCH, match, slots)
     # Row and column `slots` of the table stand for "no junction" and are never joined.
-    joined = torch.zeros(len(batch), slots + 1, slots + 1, dtype=torch.bool, device=match.device)
+    joined = torch.full((len(batch), slots + 1, slots + 1), -1.0, device=match.device)
     rows = torch.arange(len(batch), device=match.device)[:, None].expand(batch.edges.shape[:2])
     real = torch.arange(batch.edges.shape[1], device=match.device) < batch.edge_count[:, None]
     first, second = batch.edges[..., 0], batch.edges[..., 1]
-    joined[rows, first, second] |= real
-    joined[rows, second, first] |= real
+    scores = torch.where(real, batch.scores, -1.0)
+    joined[rows, first, second] = scores
+    joined[rows, second, first] = scores
     ends = match[image[:, None], pair]
     return joined[image, ends[:, 0], ends[:, 1]]

@@ -121,7 +121,10 @@ def _row(value: object) -> MetricsRow | None:
         return None
     numbers = dict(value)
     place = {name: numbers.pop(name, None) for name in ("epoch", "step", "of")}
-    if not all(isinstance(number, int) and 0 <= number <= MOST for number in place.values()) or not place["of"]:
+    if not all(isinstance(number, int) and 0 <= number <= MOST for number in place.values()):
+        return None
+    # A training of no epoch has no step, and all others have one.
+    if place["step"] and not place["of"]:
         return None
     if "sAP10" in numbers:
         return ValidationRow(**place, metrics=numbers)

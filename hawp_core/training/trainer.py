@@ -139,8 +139,8 @@ class Trainer:
     def _learn(self) -> ValidationRow:
         """Train to the end; the last validation."""
         began = time.monotonic() - self.at.seconds
-        if self.at.step == 0 and not distributed.on_main(lambda: self.history.has(0)):
-            self._validate()
+        # Of no epoch at all it is the last one, too.
+        last = distributed.on_main(lambda: self.history.validation(0)) or self._validate()
         with self._progress_bar() as shown:
             saved = time.monotonic()
             while self.at.epoch < self.schedule.epochs:

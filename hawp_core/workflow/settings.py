@@ -193,6 +193,11 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
                 f"{source}: train.{section}.blend is {stage.blend:g} and train.{section}.start is scratch, whose weights know "
                 f"nothing yet: set start to {'shipped' if section == 'synthetic' else 'previous'}, or blend to 0."
             )
+    if not settings.train.synthetic.epochs and settings.train.synthetic.start == "scratch":
+        raise UserError(
+            f"{source}: train.synthetic.epochs is 0 and train.synthetic.start is scratch, so that nothing would be learned: set "
+            "start to shipped, or epochs to 1 or more."
+        )
     export = settings.export
     looks = export.views + export.identity
     if export.labels == "heatmap" and looks < export.min_counts:

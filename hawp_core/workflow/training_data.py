@@ -72,13 +72,15 @@ def _photographs(config: Path, settings: Settings, data: PhotographData) -> "Pho
     from hawp_core.data.photographs.labelled import check_labelled
     from hawp_core.training.assembly import labelled_photographs
 
-    size, flips = settings.model.image_size, settings.train.real.flips
+    size, real = settings.model.image_size, settings.train.real
+    is_own = data.labels == own_labels(data.key)
 
     def check(labels: "LabelFile") -> None:
         listing = manifest_file(data.photographs)
         # A cache knows one folder; own labels may have another than the run's.
-        known = OWN_FINGERPRINT_CACHE if data.labels == own_labels(data.key) else FINGERPRINT_CACHE
+        known = OWN_FINGERPRINT_CACHE if is_own else FINGERPRINT_CACHE
         check_labelled(data.folder, labels.names, data.photographs, listing, known, config)
 
     cache = photograph_cache(data.photographs, size)
-    return labelled_photographs(data.labels, data.key, data.folder, size, flips, cache, check)
+    scored = real.soft and not is_own
+    return labelled_photographs(data.labels, data.key, data.folder, size, real.flips, cache, check, scored=scored)

@@ -14,6 +14,7 @@ from hawp_core.data.augmentation import (
     REAL,
     SYNTHETIC,
     augment_images,
+    cut_out,
     flip_homography,
     line_heatmap,
     sample_geometry,
@@ -157,7 +158,7 @@ def test_flips_move_pixels_and_labels_alike(flip):
     axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if flip & bit]
     np.testing.assert_allclose(flipped, torch.flip(image, axes).float() / 255, atol=1e-4)
     assert valid.all()
-    junctions, _ = transform_wireframe(wireframe_of(LINE), homography, SIZE)
+    junctions = transform_wireframe(wireframe_of(LINE), homography, SIZE).junctions
     x, y = LINE[:2]
     expected = [SIZE - 1 - x if flip & 1 else x, SIZE - 1 - y if flip & 2 else y]
     np.testing.assert_allclose(junctions[0], expected, atol=1e-4)
@@ -191,7 +192,8 @@ def test_the_margin_is_taken_off_the_valid_mask():
 @settings(max_examples=50, deadline=None)
 def test_labelled_lines_lie_on_bright_pixels(seed, augmentation, flip):
     homography = sample_geometry(np.random.default_rng(seed), augmentation, SIZE, flip)
-    junctions, edges = transform_wireframe(wireframe_of(LINE), homography, SIZE)
+    warped = transform_wireframe(wireframe_of(LINE), homography, SIZE)
+    junctions, edges = warped.junctions, warped.edges
     image, valid = augment_images(picture_of(LINE), batch_of(homography), None, augmentation.margin)
     image = image[0, 0].numpy()
     assert len(junctions) == 2 * len(edges) <= 2
@@ -225,7 +227,8 @@ def test_edges_keep_sharing_junctions_and_cut_ends_get_their_own():
     # A star about (50, 40), moved so that one ray is cut and one leaves the image.
     rays = [[50, 40, 60.5, 50.25], [50, 40, 90, 40], [50, 40, 50, 20], [92, 40, 94, 60]]
     shift = np.array([[1, 0, 20.25], [0, 1, 0], [0, 0, 1.0]])
-    junctions, edges = transform_wireframe(wireframe_of(*rays), shift, SIZE)
+    warped = transform_wireframe(wireframe_of(*rays), shift, SIZE)
+    junctions, edges = warped.junctions, warped.edges
     assert junctions.dtype == np.float32
     assert len(edges) == 3
     assert len(junctions) == 4
@@ -239,10 +242,29 @@ def test_edges_keep_sharing_junctions_and_cut_ends_get_their_own():
 def test_wireframes_without_lines_and_lines_outside_leave_nothing():
     away = np.array([[1, 0, 500.0], [0, 1, 0], [0, 0, 1]])
     for wireframe, homography in ((Wireframe.empty(SIZE, SIZE), np.eye(3)), (wireframe_of(LINE), away)):
-        junctions, edges = transform_wireframe(wireframe, homography, SIZE)
-        assert junctions.shape == (0, 2)
-        assert edges.shape == (0, 2)
-        assert line_heatmap(junctions[edges], SIZE).sum() == 0
+        warped = transform_wireframe(wireframe, homography, SIZE)
+        assert warped.junctions.shape == (0, 2)
+        assert warped.edges.shape == (0, 2)
+        assert line_heatmap(warped.lines, SIZE).sum() == 0
+
+
+def test_every_line_keeps_its_score():
+    scores = np.array([0.25, 0.5, 0.75], np.float32)
+    rays = np.array([[2, 40, 9, 47], [60, 40, 60, 20], [70, 70, 90, 75]], float)
+    wireframe = Wireframe.from_lines(rays, SIZE, SIZE, scores)
+    shift = np.array([[1, 0, -10.0], [0, 1, 0], [0, 0, 1]])
+    warped = transform_wireframe(wireframe, shift, SIZE)
+    assert [(line.tolist(), score) for line, score in zip(warped.lines, warped.scores, strict=True)] == [
+        ([50, 40, 50, 20], 0.5), ([60, 70, 80, 75], 0.75),
+    ]  # fmt: skip
+    lengths = np.hypot(*(rays[:, 2:] - rays[:, :2]).T)
+    seen = set()
+    for seed in range(20):
+        _, piece = cut_out(np.random.default_rng(seed), np.zeros((SIZE, SIZE), np.uint8), wireframe, SIZE // 2)
+        seen |= set(piece.scores.tolist())
+        for line, score in zip(piece.lines, piece.scores, strict=True):
+            assert np.hypot(*(line[2:] - line[:2])) <= lengths[scores == score] + 1e-4
+    assert seen == set(scores.tolist())
 
 
 @given(st.lists(st.floats(0, SIZE - 1), min_size=4, max_size=4))

@@ -66,6 +66,7 @@ def samples_of(batches):
         for i, name in enumerate(batch.names):
             n, m = int(batch.junction_count[i]), int(batch.edge_count[i])
             parts = (batch.images[i], batch.junctions[i, :n], batch.edges[i, :m], batch.heatmap[i], batch.valid[i])
+            assert (batch.scores[i, :m] == 1).all() and (batch.scores[i, m:] == 0).all()
             assert name not in found
             found[name] = parts
     return found
@@ -78,6 +79,15 @@ def same(first, second):
 
 
 # Data sets
+
+
+def test_lines_are_sure_unless_their_scores_are_asked_for(folder):
+    labels = LabelFile(folder / "labels.h5")
+    lines = [labels[row].lines for row in range(len(labels))]
+    scored = [Wireframe.from_lines(line, *labels.size(row), [0.25]) for row, line in enumerate(lines)]
+    write_labels(folder / "labels.h5", labels.names, scored)
+    assert photographs(folder).item(0).wireframe.scores.tolist() == [1.0]
+    assert photographs(folder, scored=True).item(0).wireframe.scores.tolist() == [0.25]
 
 
 def test_shapes_are_read_through_all_shards(tmp_path, shapes):
@@ -389,4 +399,4 @@ def test_every_tensor_is_pinned(shapes, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
     raw = next(iter(Loader(shapes, 4, SYNTHETIC).epoch(0)))
     assert isinstance(raw.pin_memory(), RawBatch)
-    assert len(pinned) == sum(isinstance(getattr(raw, field.name), torch.Tensor) for field in fields(raw)) == 7
+    assert len(pinned) == sum(isinstance(getattr(raw, field.name), torch.Tensor) for field in fields(raw)) == 8

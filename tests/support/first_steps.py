@@ -47,6 +47,7 @@ def make_batch(lines: list[int]) -> Batch:
         junction_count=2 * edge_count,
         edges=edges,
         edge_count=edge_count,
+        scores=(torch.arange(most) < edge_count[:, None]).float(),
         heatmap=(torch.rand(count, SIDE, SIDE, generator=draw) < 0.1).byte() * (edge_count > 0)[:, None, None].byte(),
         valid=torch.ones(count, SIDE, SIDE, dtype=torch.uint8),
         names=[f"{i}.png" for i in range(count)],

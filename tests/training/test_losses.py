@@ -13,6 +13,7 @@ from hawp_core.model.architecture import Architecture
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.model.score_maps import ScoreMaps
 from hawp_core.training import losses
+from hawp_core.training.line_losses import Sampled
 
 pytestmark = pytest.mark.numeric
 
@@ -36,6 +37,7 @@ def make_batch(wireframes: list[tuple[list, list]], size: int = SIZE) -> Batch:
         torch.tensor([len(j) for j, _ in wireframes]),
         edges,
         torch.tensor([len(e) for _, e in wireframes]),
+        torch.tensor([[float(row < len(e)) for row in range(rows)] for _, e in wireframes]),
         heat,
         torch.ones_like(heat),
         [str(i) for i in range(len(wireframes))],
@@ -68,7 +70,16 @@ def test_the_references_numbers(device):
         heat = torch.from_numpy(np.unpackbits(golden["gt_heatmap"]).reshape(1, 512, 512))
         image = torch.from_numpy(golden["image_u8"])[None, None].float() / 255
         counts = [torch.tensor([junctions.shape[1]]), torch.tensor([edges.shape[1]])]
-        tensors = [image, junctions, counts[0], edges, counts[1], heat, torch.ones_like(heat)]
+        tensors = [
+            image,
+            junctions,
+            counts[0],
+            edges,
+            counts[1],
+            torch.ones(edges.shape[:2]),
+            heat,
+            torch.ones_like(heat),
+        ]
         batch = Batch(*(tensor.to(device) for tensor in tensors), names=[""])
         with torch.no_grad():
             found = losses.compute_losses(network, batch)
@@ -142,3 +153,20 @@ def test_nearest_line_distance_against_brute_force(rng):
             expected = torch.stack([((proposals[i][:, None] - o) ** 2).sum(-1).amin(1) for o in orders]).amin(0)
             torch.testing.assert_close(found[i], expected, rtol=1e-4, atol=0.02)
     assert losses.nearest_line_distance2(proposals, lines, torch.tensor([0, 0]), either_way=True).isinf().all()
+
+
+@pytest.mark.parametrize("sampled", [None, Sampled(64, torch.tensor([1, 2]))], ids=["all", "drawn"])
+def test_verification_learns_the_score_of_each_line(network, sampled):
+    """Between nothing and a line, in proportion, and whatever the score, a true line is no false one."""
+    network.eval()
+    batch = make_batch([TRIANGLE, BORDER])
+
+    def found(score: float) -> tuple[float, float]:
+        scored = dataclasses.replace(batch, scores=batch.scores * score)
+        values = losses.compute_losses(network, scored, sampled=sampled)
+        return float(values["pos"]), float(values["neg"])
+
+    (nothing, false), (half, _), (sure, also_false) = (found(score) for score in (0.0, 0.5, 1.0))
+    assert half == pytest.approx((nothing + sure) / 2, rel=1e-5)
+    assert nothing != pytest.approx(sure, rel=0.01)
+    assert false == also_false

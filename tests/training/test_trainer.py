@@ -310,6 +310,26 @@ def test_a_share_of_the_first_weights_stays(hawp, shapes, whole, modern, monkeyp
     assert code == 2 and "train.synthetic.blend is 0.25" in printed and "set start to shipped" in printed
 
 
+def test_no_epoch_leaves_the_weights_as_they_are(hawp, shapes, whole, modern, monkeypatch):
+    first = whole.resolve() / "model-00002.pth"
+    monkeypatch.setattr(hawp_core.commands.train, "SHIPPED", first)
+    asked = yaml.safe_load(modern.read_text())
+    asked["train"]["synthetic"] |= {"start": "shipped", "epochs": 0}
+    modern.write_text(yaml.safe_dump(asked))
+    code, printed, folder = train(hawp, shapes, "none", "--modelcfg", modern)
+    assert code == 0, printed
+    kept, info = load_checkpoint(folder.resolve() / "model-00000.pth")
+    begun = load_checkpoint(first)[0].state_dict()
+    assert info.epoch == 0 and all(torch.equal(value, begun[name]) for name, value in kept.state_dict().items())
+    # Its one validation is also the last.
+    assert [row.step for row in read_metrics(folder / "metrics.jsonl")] == [0]
+
+    asked["train"]["synthetic"]["start"] = "scratch"
+    modern.write_text(yaml.safe_dump(asked))
+    code, printed, _ = train(hawp, shapes, "x", "--modelcfg", modern)
+    assert code == 2 and "train.synthetic.epochs is 0" in printed and "set start to shipped" in printed
+
+
 def test_a_piece_that_the_network_cannot_take_is_named(hawp, shapes, modern):
     modern.write_text(modern.read_text().replace("crop: 32", "crop: 33"))
     code, printed, _ = train(hawp, shapes, "x", "--modelcfg", modern)
