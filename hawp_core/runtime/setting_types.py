@@ -108,7 +108,7 @@ class RealSettings(StageSettings):
 
     flips: Literal[1, 2, 4]
     shapes: float
-    soft: bool
+    sure_score: float
     start: Literal["scratch", "previous"]
 
 
