@@ -2,12 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from places import TINY
 
+from hawp_core.data.data_config import read_data_config
 from hawp_core.data.label_file import LabelFile
 from hawp_core.errors import UserError
 from hawp_core.runtime.setting_types import Settings
@@ -19,6 +22,7 @@ from hawp_core.workflow.recipe import TrainRecipe
 from hawp_core.workflow.settings import changed
 from hawp_core.workflow.snakemake import import_options, place, read_once, training_options
 from hawp_core.workflow.status import activities, state
+from hawp_core.workflow.training_data import training_data
 
 CORRECTED = 5
 
@@ -165,6 +169,16 @@ def test_five_corrected_files_come_back_and_are_learned_from(settings, photograp
     assert key in records["mixed"]["ancestry"] and yaml.safe_load(own.read_text())["key"] == key
     losses = [row.loss for row in read_metrics(found["own"] / "metrics.jsonl") if isinstance(row, StepRow)]
     assert losses[-1] < losses[0]
+    # How sure the model was is learned of its labels, and of those that a person saw nothing but that they are lines.
+    soft = changed(settings, {"train": {"real": {"sure_score": 0.5}}}, "")
+    learned, _ = training_data(soft, pseudo, replace(read_data_config(pseudo), shapes=shapes), own)
+    samples = [learned.item(index) for index in range(len(learned))]
+    assert {sample.name in names[:CORRECTED] for sample in samples} == {True, False}
+    for sample in samples:
+        given = (
+            np.ones(1) if sample.name in names[:CORRECTED] else LabelFile(pseudo.with_suffix(".h5"))[sample.name].scores
+        )
+        np.testing.assert_allclose(*np.broadcast_arrays(sample.wireframe.scores, (given / 0.5).clip(0, 1)), rtol=1e-6)
     assert hawp("verify")[0] == 0
     assert "leave them out" in hawp("train", "--datacfg", shapes, *words, "--name", "x", "--labels", own)[1]
     assert (
