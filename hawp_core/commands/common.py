@@ -40,7 +40,10 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--workdir", type=Path, metavar="DIR", help="a training's folder: exp-ssl/NAME/KEY, or exp-ssl/NAME"
     )
     group.add_argument(
-        "--epoch", type=argument_types.positive(int), metavar="N", help="take the model of this epoch [the last]"
+        "--epoch",
+        type=argument_types.setting("train.synthetic.epochs"),
+        metavar="N",
+        help="take the model of this epoch [the last]",
     )
     group.add_argument(
         "-c",
@@ -61,7 +64,7 @@ def find_model(args: argparse.Namespace) -> Path:
         return args.ckpt
     if not args.workdir:
         raise UserError("no model was named: give --ckpt FILE, --ckpt shipped, or --workdir DIR with --epoch N.")
-    pattern = model_name(args.epoch) if args.epoch else "model-*.pth"
+    pattern = model_name(args.epoch) if args.epoch is not None else "model-*.pth"
     found = sorted(args.workdir.glob(pattern)) or sorted(args.workdir.glob(f"*/{pattern}"))
     if not found:
         raise UserError(f"{args.workdir} holds no {pattern}: give a training's folder, or train first.")
