@@ -197,7 +197,7 @@ CASES = {
         marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
     ),
     "a shard beyond the last": (lambda: label("--shard", "4/4"), ["'4/4'", "I below N"]),
-    "no number": (lambda: train("--epochs", "many"), ["'many'", "positive whole number"]),
+    "no number": (lambda: train("--epochs", "many"), ["'many'", "whole number from 0"]),
     "an unknown address": (lambda: ["lineage", "--why", "abc", "def"], ["'abc'"]),
     "a folder as log": (lambda: label("--log", "photos"), ["photos", "Is a directory"]),
     "a file as the folder of a log": (lambda: label("--log", "model.pth/a.log"), ["model.pth", "File exists"]),
