@@ -15,7 +15,7 @@ rule export_shard:
         "logs/{name}/export-{key}-{shard}-of-{of}.benchmark.tsv"
     conda:
         "../envs/hawp.yaml"
-    threads: RUN.cores
+    threads: RUN.shard_cores
     resources:
         gpu=1,
         mem_mb=COMPUTE.mem_mb,

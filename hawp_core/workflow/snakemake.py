@@ -15,6 +15,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from hawp_core.errors import UserError
 from hawp_core.model.shipped import SHIPPED_NAME
+from hawp_core.runtime.accelerators import accelerators
 from hawp_core.workflow import driver
 from hawp_core.workflow.chain import Chain, report_recipe, reported_chain
 from hawp_core.workflow.cost import describe, estimate, read_rates
@@ -66,6 +67,12 @@ class Wildcards(Protocol):
 
     name: str
     key: str
+
+
+class ShardWildcards(Wildcards, Protocol):
+    """Those of a shard's job."""
+
+    of: str
 
 
 def in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
@@ -123,6 +130,12 @@ class Run:
         """CPU threads of a job that has the machine to itself, or its share of a cluster's node."""
         compute = self.settings.compute
         return compute.threads or self._workflow.cores or compute.workers + 1
+
+    def shard_cores(self, wildcards: ShardWildcards) -> int:
+        """CPU threads of a labelling job. Much of it is a single thread's work, so that on a CPU shards side by side are done
+        sooner than one after the other with all threads."""
+        alone = self.settings.compute.threads or not self._workflow.cores or accelerators()
+        return self.cores if alone else max(1, self.cores // int(wildcards.of))
 
     # Killed drivers leave a lock and Slurm jobs behind: without this, the same command would not carry on.
     @in_a_sentence

@@ -154,6 +154,18 @@ def test_a_job_has_more_time_at_each_attempt_and_all_cores(settings, workplace):
         assert Run(driver(), to_dict(chosen), []).cores == cores
 
 
+@pytest.mark.parametrize(
+    ("threads", "cores", "gpus", "shards", "granted"),
+    [(0, 16, 0, 4, 4), (0, 16, 0, 40, 1), (0, 16, 0, 1, 16), (0, 16, 1, 4, 16), (3, 16, 0, 4, 3), (0, None, 0, 4, 3)],
+)
+def test_shards_share_the_cores_of_a_machine_without_gpu(
+    settings, workplace, monkeypatch, threads, cores, gpus, shards, granted
+):
+    monkeypatch.setattr("hawp_core.workflow.snakemake.accelerators", lambda: gpus)
+    run = Run(driver(cores=cores), to_dict(changed(settings, {"compute": {"threads": threads, "workers": 2}}, "")), [])
+    assert run.shard_cores(SimpleNamespace(name="n", key="0" * 16, of=f"{shards:05}")) == granted
+
+
 def test_the_rules_write_where_the_paths_say(chain, settings):
     """Rules name files by patterns: every file of `paths` matches one, and every pattern finds a file."""
     chain = dataclasses.replace(
