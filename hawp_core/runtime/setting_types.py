@@ -108,7 +108,7 @@ class RealSettings(StageSettings):
 
     flips: Literal[1, 2, 4]
     shapes: float
-    sure_score: float
+    soft: bool
     start: Literal["scratch", "previous"]
 
 

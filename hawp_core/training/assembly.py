@@ -124,7 +124,7 @@ def labelled_photographs(
     cache: Path,
     check: Callable[[LabelFile], None],
     *,
-    sure_score: float,
+    soft: bool,
 ) -> PhotographSet:
     """Photographs with the labels of an export, or with own ones.
 
@@ -135,7 +135,7 @@ def labelled_photographs(
         flips: mirrorings of each photograph in an epoch.
         cache: where the resized photographs are kept.
         check: raises UserError unless the photographs are those that were labelled.
-        sure_score: as in `PhotographSet`.
+        soft: as in `PhotographSet`.
 
     Raises:
         UserError: the labels are another export's, the photographs are others, or photographs cannot be read.
@@ -149,7 +149,7 @@ def labelled_photographs(
     distributed.on_main(lambda: check(labels))
     # The others find the cache that the main process makes.
     with distributed.main_first():
-        return PhotographSet(folder, labels, size, flips, cache, sure_score)
+        return PhotographSet(folder, labels, size, flips, cache, soft)
 
 
 def mixed(

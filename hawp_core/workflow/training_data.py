@@ -82,7 +82,5 @@ def _photographs(config: Path, settings: Settings, data: PhotographData) -> "Pho
         check_labelled(data.folder, labels.names, data.photographs, listing, known, config)
 
     cache = photograph_cache(data.photographs, size)
-    sure_score = 0.0 if is_own else real.sure_score
-    return labelled_photographs(
-        data.labels, data.key, data.folder, size, real.flips, cache, check, sure_score=sure_score
-    )
+    soft = real.soft and not is_own
+    return labelled_photographs(data.labels, data.key, data.folder, size, real.flips, cache, check, soft=soft)

@@ -170,7 +170,7 @@ def test_five_corrected_files_come_back_and_are_learned_from(settings, photograp
     losses = [row.loss for row in read_metrics(found["own"] / "metrics.jsonl") if isinstance(row, StepRow)]
     assert losses[-1] < losses[0]
     # How sure the model was is learned of its labels, and of those that a person saw nothing but that they are lines.
-    soft = changed(settings, {"train": {"real": {"sure_score": 0.5}}}, "")
+    soft = changed(settings, {"train": {"real": {"soft": True}}}, "")
     learned, _ = training_data(soft, pseudo, replace(read_data_config(pseudo), shapes=shapes), own)
     samples = [learned.item(index) for index in range(len(learned))]
     assert {sample.name in names[:CORRECTED] for sample in samples} == {True, False}
@@ -178,7 +178,7 @@ def test_five_corrected_files_come_back_and_are_learned_from(settings, photograp
         given = (
             np.ones(1) if sample.name in names[:CORRECTED] else LabelFile(pseudo.with_suffix(".h5"))[sample.name].scores
         )
-        np.testing.assert_allclose(*np.broadcast_arrays(sample.wireframe.scores, (given / 0.5).clip(0, 1)), rtol=1e-6)
+        np.testing.assert_allclose(*np.broadcast_arrays(sample.wireframe.scores, np.sqrt(given)), rtol=1e-6)
     assert hawp("verify")[0] == 0
     assert "leave them out" in hawp("train", "--datacfg", shapes, *words, "--name", "x", "--labels", own)[1]
     assert (

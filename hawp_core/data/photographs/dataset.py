@@ -40,7 +40,7 @@ class PhotographSet:
         labels: wireframes in original pixels.
         flips: 1, 2 (left-right) or 4 (left-right, top-bottom, both).
         cache: file that keeps the resized photographs; built at once if it is missing or the photographs differ.
-        sure_score: score of a line that is sure (1), of others their share of it; 0: all are sure.
+        soft: give lines the square roots of their labels' scores, which is how sure a look that finds one is of it; otherwise all are sure (1).
 
     Raises:
         UserError: no labelled photograph; or, when it is read, one that is missing or of another size than its labels.
@@ -53,14 +53,14 @@ class PhotographSet:
         size: int,
         flips: int = 1,
         cache: Path | str | None = None,
-        sure_score: float = 0.0,
+        soft: bool = False,
     ) -> None:
         if flips not in FLIPS:
             raise ValueError(f"flips is {flips}, not one of {sorted(FLIPS)}")
         if not len(labels):
             raise UserError(f"{labels.path} labels no photograph: export labels from a folder of photographs first.")
         self.folder, self.size = folder, size
-        self._labels, self._flips, self._sure_score = labels, FLIPS[flips], sure_score
+        self._labels, self._flips, self._soft = labels, FLIPS[flips], soft
         self._rows = np.arange(len(labels))
         self._cache = None if cache is None else _PhotographCache(self, Path(cache))
 
@@ -84,8 +84,8 @@ class PhotographSet:
         row = int(self._rows[place])
         image = self.read(row) if self._cache is None else self._cache.read(row)
         wireframe = self._labels[row].resized(self.size, self.size)
-        sure = wireframe.scores / self._sure_score if self._sure_score else np.ones_like(wireframe.scores)
-        return Sample(image, replace(wireframe, scores=sure.clip(0, 1)), self._flips[turn], self._labels.names[row])
+        sure = np.sqrt(wireframe.scores.clip(0, 1)) if self._soft else np.ones_like(wireframe.scores)
+        return Sample(image, replace(wireframe, scores=sure), self._flips[turn], self._labels.names[row])
 
     def read(self, row: int) -> np.ndarray:
         """Decode photograph `row`: (size, size) uint8."""
