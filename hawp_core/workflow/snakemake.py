@@ -134,7 +134,9 @@ class Run:
     def shard_cores(self, wildcards: ShardWildcards) -> int:
         """CPU threads of a labelling job. Much of it is a single thread's work, so that on a CPU shards side by side are done
         sooner than one after the other with all threads."""
-        alone = self.settings.compute.threads or not self._workflow.cores or accelerators()
+        # A cluster's driver has no cores, and its job's process has those that the job was granted.
+        local = self._workflow.is_main_process and self._workflow.cores
+        alone = self.settings.compute.threads or not local or accelerators()
         return self.cores if alone else max(1, self.cores // int(wildcards.of))
 
     # Killed drivers leave a lock and Slurm jobs behind: without this, the same command would not carry on.

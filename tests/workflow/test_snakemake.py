@@ -163,7 +163,11 @@ def test_shards_share_the_cores_of_a_machine_without_gpu(
 ):
     monkeypatch.setattr("hawp_core.workflow.snakemake.accelerators", lambda: gpus)
     run = Run(driver(cores=cores), to_dict(changed(settings, {"compute": {"threads": threads, "workers": 2}}, "")), [])
-    assert run.shard_cores(SimpleNamespace(name="n", key="0" * 16, of=f"{shards:05}")) == granted
+    job = SimpleNamespace(name="n", key="0" * 16, of=f"{shards:05}")
+    assert run.shard_cores(job) == granted
+    # In the process of a cluster's job, all that the job was granted.
+    granted_there = Run(driver(cores=cores, is_main_process=False), to_dict(run.settings), [])
+    assert granted_there.shard_cores(job) == granted_there.cores
 
 
 def test_the_rules_write_where_the_paths_say(chain, settings):
