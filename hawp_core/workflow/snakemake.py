@@ -69,12 +69,6 @@ class Wildcards(Protocol):
     key: str
 
 
-class ShardWildcards(Wildcards, Protocol):
-    """Those of a shard's job."""
-
-    of: str
-
-
 def in_a_sentence(function: Callable[P, R]) -> Callable[P, R]:
     """Turn a user's mistake into one line instead of Snakemake's traceback."""
 
@@ -131,13 +125,14 @@ class Run:
         compute = self.settings.compute
         return compute.threads or self._workflow.cores or compute.workers + 1
 
-    def shard_cores(self, wildcards: ShardWildcards) -> int:
+    @property
+    def shard_cores(self) -> int:
         """CPU threads of a labelling job. Much of it is a single thread's work, so that on a CPU shards side by side are done
         sooner than one after the other with all threads."""
-        # A cluster's driver has no cores, and its job's process has those that the job was granted.
-        local = self._workflow.is_main_process and self._workflow.cores
-        alone = self.settings.compute.threads or not local or accelerators()
-        return self.cores if alone else max(1, self.cores // int(wildcards.of))
+        # A cluster's driver has no cores, and its job's process, which has no plan, those that the job was granted.
+        if self.settings.compute.threads or not self._workflow.cores or not self.chain or accelerators():
+            return self.cores
+        return max(1, self.cores // len(label_shards(self.chain.rounds[0].export)))
 
     # Killed drivers leave a lock and Slurm jobs behind: without this, the same command would not carry on.
     @in_a_sentence

@@ -155,19 +155,19 @@ def test_a_job_has_more_time_at_each_attempt_and_all_cores(settings, workplace):
 
 
 @pytest.mark.parametrize(
-    ("threads", "cores", "gpus", "shards", "granted"),
-    [(0, 16, 0, 4, 4), (0, 16, 0, 40, 1), (0, 16, 0, 1, 16), (0, 16, 1, 4, 16), (3, 16, 0, 4, 3), (0, None, 0, 4, 3)],
+    ("threads", "cores", "gpus", "granted"),
+    [(0, 16, 0, 8), (0, 1, 0, 1), (0, 16, 1, 16), (3, 16, 0, 3), (0, None, 0, 3)],
 )
 def test_shards_share_the_cores_of_a_machine_without_gpu(
-    settings, workplace, monkeypatch, threads, cores, gpus, shards, granted
+    settings, workplace, monkeypatch, threads, cores, gpus, granted
 ):
     monkeypatch.setattr("hawp_core.workflow.snakemake.accelerators", lambda: gpus)
-    run = Run(driver(cores=cores), to_dict(changed(settings, {"compute": {"threads": threads, "workers": 2}}, "")), [])
-    job = SimpleNamespace(name="n", key="0" * 16, of=f"{shards:05}")
-    assert run.shard_cores(job) == granted
+    # Six photographs in two shards.
+    chosen = to_dict(changed(settings, {"compute": {"threads": threads, "workers": 2, "shard_size": 3}}, ""))
+    assert Run(driver(cores=cores), chosen, []).shard_cores == granted
     # In the process of a cluster's job, all that the job was granted.
-    granted_there = Run(driver(cores=cores, is_main_process=False), to_dict(run.settings), [])
-    assert granted_there.shard_cores(job) == granted_there.cores
+    there = Run(driver(cores=cores, is_main_process=False), chosen, [])
+    assert there.shard_cores == there.cores
 
 
 def test_the_rules_write_where_the_paths_say(chain, settings):
