@@ -1,6 +1,7 @@
 """What a machine computes with, by what it says of itself."""
 
 import glob
+import os
 import sys
 
 import pytest
@@ -23,5 +24,6 @@ def test_gpus_are_those_that_a_job_may_use(monkeypatch, named, devices, platform
     if named is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     monkeypatch.setattr(glob, "glob", lambda pattern: devices)
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
     monkeypatch.setattr(sys, "platform", platform)
     assert accelerators() == count
