@@ -26,7 +26,7 @@ from tabulate import tabulate
 
 from hawp_core.commands import argument_types
 from hawp_core.errors import UserError
-from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
+from hawp_core.runtime.devices import SPINS, apply_compute, choose_compute, device_name
 from hawp_core.runtime.free_cores import granted_cores
 from hawp_core.runtime.half_precision import asked_precision, precision_name, usual_precision
 from hawp_core.workflow import settings
@@ -102,7 +102,7 @@ class Bench:
     @contextmanager
     def _waiting_side(self, kind: str) -> Iterator[clock.Apart]:
         """A process of ours whose threads wait as `hawp` lets them."""
-        waiting = {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")}
+        waiting = {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", SPINS)}
         side = clock.Apart(Path(__file__), self.options | {"side": "ours", "precision": kind}, waiting)
         try:
             yield side

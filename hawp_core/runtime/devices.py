@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 MOST_THREADS = 1024  # as the schema of the settings has it
+SPINS = "10000"  # of a waiting thread before it sleeps, a tenth of a millisecond or two: longer than most pauses within a step
 
 
 class Compute(NamedTuple):
@@ -92,10 +93,11 @@ def sleep_while_waiting() -> None:
     """Let a thread that waits for the others sleep soon; the OpenMP library reads this when PyTorch is loaded.
 
     By default it spins for milliseconds at every operation. Where another program takes a core, the threads then burn what
-    time there is in waiting for each other: ten times the CPU of the work itself (benchmarks/RESULTS.md).
+    time there is in waiting for each other: ten times the CPU of the work itself. A thread that sleeps at once, on the other
+    hand, is late for the next of the two thousand operations of a small network's step (benchmarks/RESULTS.md).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def let_the_cpu_help() -> None:
