@@ -51,6 +51,14 @@ def check(given: object, source: Path | str) -> None:
         raise UserError(said if len(said) < LONGEST_SENTENCE else f"{said[:LONGEST_SENTENCE]}...")
 
 
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+}
+
+
 def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
     """One sentence: file, setting, value, remedy."""
     where = ".".join(str(part) for part in error.absolute_path) or "the top level"
@@ -72,7 +80,10 @@ def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
             f"{source}: {where} is {error.instance!r}, which is not acceptable: give {rule['description'].rstrip('.')}."
         )
     hint = f" ({rule['description'].rstrip('.')})" if "description" in rule else ""
-    return f"{source}: {where}{hint} is not acceptable, {error.message}: correct it there."
+    if error.validator in _BOUNDS:
+        bound = f"must be {_BOUNDS[error.validator]} {error.validator_value}"
+        return f"{source}: {where} is {error.instance!r}, and {bound}: correct it there{hint}."
+    return f"{source}: {where} is not acceptable, {error.message}: correct it there{hint}."
 
 
 def table() -> list[tuple[str, str, str]]:

@@ -190,8 +190,9 @@ def check_together(settings: Settings, source: Path | str, *, has_model: bool = 
     for section, stage in (("synthetic", settings.train.synthetic), ("real", settings.train.real)):
         if stage.blend and stage.start == "scratch":
             raise UserError(
-                f"{source}: train.{section}.blend is {stage.blend:g} and train.{section}.start is scratch, whose weights know "
-                f"nothing yet: set start to {'shipped' if section == 'synthetic' else 'previous'}, or blend to 0."
+                f"{source}: train.{section}.blend is {stage.blend:g} and train.{section}.start is scratch (as it is where nothing is "
+                f"said), so that there are no weights of before to keep: set start to {'shipped' if section == 'synthetic' else 'previous'}, "
+                "or blend to 0."
             )
     if not settings.train.synthetic.epochs and settings.train.synthetic.start == "scratch":
         raise UserError(

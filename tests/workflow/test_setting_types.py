@@ -62,7 +62,7 @@ def test_a_change_leaves_everything_else_as_it_was_and_is_checked():
     other = changed(settings, {"train": {"real": {"base_lr": 1}}}, "mine")
     assert other.train.real.base_lr == 1.0 and isinstance(other.train.real.base_lr, float)
     assert changed(other, {"train": {"real": {"base_lr": 4e-4}}}, "mine") == settings
-    with pytest.raises(UserError, match=r"^mine: train\.real\.gamma .* is not acceptable"):
+    with pytest.raises(UserError, match=r"^mine: train\.real\.gamma is 3\.0, and must be at most 1: correct it there"):
         changed(settings, {"train": {"real": {"gamma": 3.0}}}, "mine")
     with pytest.raises(UserError, match=r"^mine: export\.min_score is 'nan'"):
         changed(settings, {"export": {"min_score": math.nan}}, "mine")

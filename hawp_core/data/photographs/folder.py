@@ -97,7 +97,7 @@ def survey(folder: Path | str) -> tuple[FoundPhotographs, list[Rejected]]:
         refused = f" ({rejected[0].name}, for one, {rejected[0].reason})" if rejected else ""
         raise UserError(
             f"{shown(root)} holds no usable photograph{refused}: files ending in {', '.join(EXTENSIONS)} "
-            "are looked for, in its subfolders too."
+            "are looked for, in its subfolders too. Name a folder that holds some in photographs.folder or --images."
         )
     return photographs, sorted(rejected)
 
