@@ -13,6 +13,16 @@ from hawp_core.runtime.text import shown
 
 SCHEMA_FILE = Path(__file__).resolve().parent / "schema.yaml"
 LONGEST_SENTENCE = 1000  # characters: what is wrong may be a value of any length
+# What a value must do, by the keyword of the schema that it breaks.
+_BOUNDS = {
+    "minimum": "be at least {}",
+    "maximum": "be at most {}",
+    "exclusiveMinimum": "be more than {}",
+    "exclusiveMaximum": "be less than {}",
+    "minItems": "hold at least {} value(s)",
+    "maxItems": "hold at most {} value(s)",
+    "uniqueItems": "hold no value twice",
+}
 
 
 class Rule(TypedDict, total=False):
@@ -51,14 +61,6 @@ def check(given: object, source: Path | str) -> None:
         raise UserError(said if len(said) < LONGEST_SENTENCE else f"{said[:LONGEST_SENTENCE]}...")
 
 
-_BOUNDS = {
-    "minimum": "at least",
-    "maximum": "at most",
-    "exclusiveMinimum": "more than",
-    "exclusiveMaximum": "less than",
-}
-
-
 def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
     """One sentence: file, setting, value, remedy."""
     where = ".".join(str(part) for part in error.absolute_path) or "the top level"
@@ -81,8 +83,8 @@ def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
         )
     hint = f" ({rule['description'].rstrip('.')})" if "description" in rule else ""
     if error.validator in _BOUNDS:
-        bound = f"must be {_BOUNDS[error.validator]} {error.validator_value}"
-        return f"{source}: {where} is {error.instance!r}, and {bound}: correct it there{hint}."
+        bound = _BOUNDS[error.validator].format(error.validator_value)
+        return f"{source}: {where} is {error.instance!r}, and must {bound}: correct it there{hint}."
     return f"{source}: {where} is not acceptable, {error.message}: correct it there{hint}."
 
 

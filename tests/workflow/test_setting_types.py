@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import typing
 from types import NoneType
 
@@ -66,3 +67,20 @@ def test_a_change_leaves_everything_else_as_it_was_and_is_checked():
         changed(settings, {"train": {"real": {"gamma": 3.0}}}, "mine")
     with pytest.raises(UserError, match=r"^mine: export\.min_score is 'nan'"):
         changed(settings, {"export": {"min_score": math.nan}}, "mine")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"rounds": 1000}, "rounds is 1000, and must be at most 100: correct it there (Number of real rounds"),
+        ({"rounds": -1}, "rounds is -1, and must be at least 0: correct it there"),
+        ({"train": {"real": {"gamma": 0}}}, "train.real.gamma is 0, and must be more than 0: correct it there"),
+        ({"train": {"real": {"blend": 1}}}, "train.real.blend is 1, and must be less than 1: correct it there"),
+        ({"export": {"scales": []}}, "export.scales is [], and must hold at least 1 value(s): correct it there"),
+        ({"shapes": {"canvas": [3, 4, 5]}}, "shapes.canvas is [3, 4, 5], and must hold at most 2 value(s)"),
+        ({"export": {"scales": [1, 1]}}, "export.scales is [1, 1], and must hold no value twice: correct it there"),
+    ],
+)
+def test_what_is_out_of_range_is_named_first_and_explained_last(given, said):
+    with pytest.raises(UserError, match=f"^mine: {re.escape(said)}"):
+        changed(complete({}), given, "mine")
