@@ -173,14 +173,15 @@ def _start_worker(_: int) -> None:
 
 @contextmanager
 def _termination_held() -> Iterator[None]:
-    """Make SIGTERM wait, here and for good in every thread of the workers that are started meanwhile.
+    """Make SIGTERM and SIGINT wait, here and for good in every thread of the workers that are started meanwhile.
 
-    A forked worker has threads of PyTorch's before any code of ours runs in it; one that takes the signal ends the worker.
+    A forked worker has threads of PyTorch's before any code of ours runs in it, and on a busy machine that takes a while: one that
+    takes the signal ends the worker.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         yield
     finally:

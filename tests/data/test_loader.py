@@ -291,7 +291,7 @@ def test_an_abandoned_epoch_does_not_leak_into_the_next(shapes):
 
 
 SIGNALLED = """
-import multiprocessing, subprocess, sys
+import multiprocessing, subprocess, sys, time
 from pathlib import Path
 import torch
 from hawp_core.data.augmentation import SYNTHETIC
@@ -300,10 +300,18 @@ from hawp_core.data.shapes.dataset import ShapeSet
 
 torch.set_num_threads(int(sys.argv[1]))
 loader = Loader(ShapeSet([Path(each) for each in sys.argv[2:]]), 2, SYNTHETIC, workers=2)
+
+class Slow(multiprocessing.Process):
+    # The second worker starts slowly, as on a busy machine: none of our code has run in it when the signals come.
+    def run(self):
+        time.sleep(3 * self.name.endswith("2"))
+        super().run()
+
+torch.multiprocessing.Process = Slow
 batches = loader.epoch(0)
 next(batches)
 workers = multiprocessing.active_children()
-assert len(workers) == 2
+assert len(workers) == 2 and all(isinstance(worker, Slow) for worker in workers)
 for worker in workers:
     # From another process, as a terminal or a cluster sends it.
     subprocess.run(["sh", "-c", f"kill -TERM {worker.pid}; kill -INT {worker.pid}"], check=True)
