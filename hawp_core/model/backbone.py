@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from hawp_core.model.pointwise import Pointwise
 from hawp_core.model.score_maps import HEAD_CHANNELS, SCORE_CHANNELS, ScoreMaps
 
 
@@ -55,12 +56,12 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, planes: int) -> None:
         super().__init__()
         self.bn1: nn.Module = nn.BatchNorm2d(channels)
-        self.conv1 = nn.Conv2d(channels, planes, 1)
+        self.conv1 = Pointwise(channels, planes)
         self.bn2: nn.Module = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1)
         self.bn3: nn.Module = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, 2 * planes, 1)
-        self.downsample = nn.Sequential(nn.Conv2d(channels, 2 * planes, 1)) if channels != 2 * planes else None
+        self.conv3 = Pointwise(planes, 2 * planes)
+        self.downsample = nn.Sequential(Pointwise(channels, 2 * planes)) if channels != 2 * planes else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv1(F.relu_(self.bn1(x)))
@@ -99,7 +100,7 @@ class ScoreHeads(nn.Module):
         super().__init__()
         middle = channels // 4
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(channels, middle, 3, padding=1), nn.ReLU(), nn.Conv2d(middle, count, 1))
+            nn.Sequential(nn.Conv2d(channels, middle, 3, padding=1), nn.ReLU(), Pointwise(middle, count))
             for count in HEAD_CHANNELS
         )
 
@@ -124,12 +125,11 @@ class Backbone(nn.Module):
         self.hg = nn.ModuleList(Hourglass(planes, depth) for _ in range(stacks))
         self.res = nn.ModuleList(nn.Sequential(Bottleneck(width, planes)) for _ in range(stacks))
         self.fc = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
-            for _ in range(stacks)
+            nn.Sequential(Pointwise(width, width), nn.BatchNorm2d(width), nn.ReLU(inplace=True)) for _ in range(stacks)
         )
         self.score = nn.ModuleList(ScoreHeads(width) for _ in range(stacks))
-        self.fc_ = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(stacks - 1))
-        self.score_ = nn.ModuleList(nn.Conv2d(SCORE_CHANNELS, width, 1) for _ in range(stacks - 1))
+        self.fc_ = nn.ModuleList(Pointwise(width, width) for _ in range(stacks - 1))
+        self.score_ = nn.ModuleList(Pointwise(SCORE_CHANNELS, width) for _ in range(stacks - 1))
 
     def forward(self, images: torch.Tensor, last_heads: bool = True) -> Prediction:
         x = self.layer1(F.relu_(self.bn1(self.conv1(images))))

@@ -15,6 +15,7 @@ from torch import nn
 
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.backbone import Backbone, Prediction, side_by_side
+from hawp_core.model.pointwise import Pointwise, pointwise
 from hawp_core.model.sampling import sample, sample_dense
 
 
@@ -37,7 +38,7 @@ class HeatmapDecoder(nn.Module):
             nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
             for width in widths[:-1]
         ]
-        self.conv_block_lst = nn.ModuleList([*blocks, nn.Conv2d(widths[-1], 2, 1)])
+        self.conv_block_lst = nn.ModuleList([*blocks, Pointwise(widths[-1], 2)])
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         *blocks, last = self.conv_block_lst
@@ -62,9 +63,9 @@ class WireframeNetwork(nn.Module):
         self.architecture = a = architecture or Architecture()
         self.register_buffer("tspan", torch.linspace(0, 1, a.line_points)[None, None])
         self.backbone = Backbone(a.width, a.depth, a.stacks)
-        self.fc1 = nn.Conv2d(a.width, a.junction_features, 1)
-        self.fc3 = nn.Conv2d(a.width, a.line_features, 1)
-        self.fc4 = nn.Conv2d(a.width, a.line_features, 1)
+        self.fc1 = Pointwise(a.width, a.junction_features)
+        self.fc3 = Pointwise(a.width, a.line_features)
+        self.fc4 = Pointwise(a.width, a.line_features)
         # Part of every published checkpoint, used by none.
         self.regional_head = nn.Conv2d(a.width, 1, 1)
         along = (a.line_points - 2) * a.line_features
@@ -112,7 +113,7 @@ class WireframeNetwork(nn.Module):
     def line_features(self, features: torch.Tensor) -> LineFeatures:
         """The maps that `verify` and `lineness` read, from `Prediction.features`, in float32."""
         parts = (self.fc1, self.fc3, self.fc4)
-        together = F.conv2d(features, *side_by_side(parts)).float()
+        together = pointwise(features, *side_by_side(parts)).float()
         return LineFeatures(*together.split([p.out_channels for p in parts], dim=1))
 
     def verify(
@@ -126,11 +127,26 @@ class WireframeNetwork(nn.Module):
             initial: (L, 4) the proposals that bound to those junctions.
             image_index: (L,) int64, the image of each line.
         """
-        ends = sample(maps.junction, image_index, adjusted.reshape(-1, 2, 2) - 0.5).transpose(1, 2).flatten(1)
         thin = sample(maps.thin, image_index, self._points_along(adjusted)).flatten(1)
         aux = sample(maps.aux, image_index, self._points_along(initial)).flatten(1)
-        both = torch.cat((thin, aux), dim=1)
-        return self.fc2_head(self.fc2(torch.cat((ends, both), dim=1)) + self.fc2_res(both))
+        return self._verified(self._ends(maps, adjusted, image_index), torch.cat((thin, aux), dim=1))
+
+    def verify_dense(self, maps: LineFeatures, adjusted: torch.Tensor, initial: torch.Tensor) -> torch.Tensor:
+        """`verify` for the same number of lines in every image, (B, P, 4): (B, P, 2), faster to learn from."""
+        thin, aux = (
+            sample_dense(part, self._points_along(lines)).transpose(1, 2).flatten(2)
+            for part, lines in ((maps.thin, adjusted), (maps.aux, initial))
+        )
+        image_index = torch.arange(len(adjusted), device=adjusted.device).repeat_interleave(adjusted.shape[1])
+        ends = self._ends(maps, adjusted.flatten(0, 1), image_index).unflatten(0, adjusted.shape[:2])
+        return self._verified(ends, torch.cat((thin, aux), dim=2))
+
+    def _ends(self, maps: LineFeatures, lines: torch.Tensor, image_index: torch.Tensor) -> torch.Tensor:
+        """(L, 2 * junction_features): few points and many channels, which `sample_dense` is slow at."""
+        return sample(maps.junction, image_index, lines.reshape(-1, 2, 2) - 0.5).transpose(1, 2).flatten(1)
+
+    def _verified(self, ends: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
+        return self.fc2_head(self.fc2(torch.cat((ends, along), dim=-1)) + self.fc2_res(along))
 
     def lineness(self, maps: LineFeatures, lines: torch.Tensor) -> torch.Tensor:
         """(B, P) logits that the proposals `lines` (B, P, 4), grid units, are lines."""

@@ -169,9 +169,8 @@ def _sampled_verification(
     adjusted, initial = torch.cat((adjusted, true_lines), 1), torch.cat((initial, true_lines), 1)
     weight = torch.cat((weight, true_weight), 1)
     sure = torch.cat((sure, batch.scores.gather(1, row)), 1)
-    image = torch.arange(b, device=index.device)[:, None].expand_as(weight).flatten()
-    logits = network.verify(features, adjusted.flatten(0, 1), initial.flatten(0, 1), image)
-    loss, positive = (found.reshape_as(weight) for found in _verification_loss(logits, sure.flatten()))
+    logits = network.verify_dense(features, adjusted, initial)
+    loss, positive = (found.reshape_as(weight) for found in _verification_loss(logits.flatten(0, 1), sure.flatten()))
 
     def mean(of: Tensor) -> Tensor:
         return (loss * weight * of).sum(1) / (weight * of).sum(1).clamp_min(1)

@@ -8,6 +8,7 @@ from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.model.pointwise import Pointwise
 from hawp_core.model.score_maps import HEAD_CHANNELS, ScoreMaps
 
 pytestmark = pytest.mark.numeric
@@ -117,6 +118,33 @@ def test_lines_of_several_images_are_verified_together(network, images):
             one, adjusted[chosen], initial[chosen], torch.zeros(int(chosen.sum()), dtype=torch.int64)
         )
         torch.testing.assert_close(together[chosen], alone)
+
+
+@torch.no_grad()
+def test_as_many_lines_of_every_image_are_verified_as_a_flat_list_is(network, images):
+    maps = network.line_features(network(images).features)
+    adjusted, initial = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(2)) * 16
+    index = torch.arange(3).repeat_interleave(5)
+    flat = network.verify(maps, adjusted.flatten(0, 1), initial.flatten(0, 1), index)
+    torch.testing.assert_close(
+        network.verify_dense(maps, adjusted, initial), flat.reshape(3, 5, 2), rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_pointwise_convolution_is_a_product_of_channels(device):
+    layer = Pointwise(8, 3).to(device)
+    x = torch.rand(2, 8, 5, 4, device=device, requires_grad=True)
+    found = layer(x)
+    expected = torch.einsum("oc,bchw->bohw", layer.weight[:, :, 0, 0], x) + layer.bias[:, None, None]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    wanted = (x, layer.weight, layer.bias)
+    for one, other in zip(
+        torch.autograd.grad(found.square().sum(), wanted),
+        torch.autograd.grad(expected.square().sum(), wanted),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
 def test_every_parameter_but_the_unused_head_is_trained(network, images):
