@@ -56,11 +56,11 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, planes: int) -> None:
         super().__init__()
         self.bn1: nn.Module = nn.BatchNorm2d(channels)
-        self.conv1 = Pointwise(channels, planes)
+        self.conv1: nn.Conv2d = Pointwise(channels, planes)
         self.bn2: nn.Module = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1)
         self.bn3: nn.Module = nn.BatchNorm2d(planes)
-        self.conv3 = Pointwise(planes, 2 * planes)
+        self.conv3: nn.Conv2d = Pointwise(planes, 2 * planes)
         self.downsample = nn.Sequential(Pointwise(channels, 2 * planes)) if channels != 2 * planes else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
