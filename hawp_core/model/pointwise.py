@@ -1,4 +1,4 @@
-"""1 x 1 convolutions, which are most of the network's layers and hardly any of its arithmetic."""
+"""1 x 1 convolutions: of the compact network two thirds of all convolutions, and a quarter of their arithmetic."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ _ONEDNN = torch.backends.mkldnn.is_available()
 def pointwise(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """(B, O, h, w) from x (B, C, h, w), weight (O, C, 1, 1) and bias (O,).
 
-    On one thread of a CPU and for fewer than 16 images PyTorch takes a kernel of its own, which is up to four times as
+    On one thread of a CPU and for fewer than 16 images PyTorch takes a kernel of its own, which is up to six times as
     slow as oneDNN's (benchmarks/RESULTS.md); not where the convolution is dilated, which says nothing of a single pixel.
     """
     by_onednn = _ONEDNN and x.device.type == "cpu" and not torch.compiler.is_compiling()
