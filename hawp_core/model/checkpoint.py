@@ -4,6 +4,7 @@ published plain state dicts.
 Files are read with `torch.load(weights_only=True)` and nothing else: a checkpoint from a stranger runs no code.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -32,7 +33,8 @@ class CheckpointInfo:
 
     Attributes:
         epoch: epochs of training behind the weights.
-        recipe: what they were made with, as their maker wrote it down.
+        recipe: what they were made with, as their maker wrote it down. Empty where the weights were changed since, by averaging two models
+            say: then they are known by the file's content, as imported ones are.
     """
 
     architecture: Architecture
@@ -63,12 +65,14 @@ def save_checkpoint(path: Path | str, network: WireframeNetwork, *, epoch: int, 
         ValueError: a folded copy of a network, whose state is not a checkpoint's.
         TypeError: a recipe that is not JSON.
     """
+    state = _plain_state(network)
     content = {
         "format": CHECKPOINT_FORMAT,
         "architecture": network.architecture.to_dict(),
         "epoch": int(epoch),
         "recipe": json.loads(json.dumps(recipe)),
-        "state": _plain_state(network),
+        "weights": _weights_digest(state),
+        "state": state,
     }
     _write(path, content)
 
@@ -106,7 +110,11 @@ def load_checkpoint(
         raise UserError(f"{path} was made by another version of hawp-rounds ({error}): use that one.") from error
     if expect is not None:
         _compare(path, architecture, expect)
-    return _network(path, architecture, state).to(device), CheckpointInfo(architecture, epoch, recipe)
+    network = _network(path, architecture, state)
+    # Files of before this digest are believed.
+    if (made := content.get("weights")) is not None and made != _weights_digest(_plain_state(network)):
+        recipe = {}
+    return network.to(device), CheckpointInfo(architecture, epoch, recipe)
 
 
 def save_state(path: Path | str, state: TrainingState) -> None:
@@ -158,6 +166,15 @@ def _plain_state(network: WireframeNetwork) -> OrderedDict[str, torch.Tensor]:
     if "backbone.bn1.weight" not in state:
         raise ValueError("a folded network cannot be saved: save the network that it was folded from")
     return state
+
+
+def _weights_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over the names, types and values of plain tensors, in the order of their names."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        found.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
+        found.update(state[name].numpy().data)
+    return found.hexdigest()
 
 
 def _write(path: Path | str, content: Mapping[str, object]) -> None:

@@ -19,6 +19,8 @@ from hawp_core.model.checkpoint import (
 )
 from hawp_core.model.folding import fold_batch_norm
 from hawp_core.model.network import WireframeNetwork
+from hawp_core.runtime.files import sha256
+from hawp_core.workflow.recipe_builders import Origin
 
 TINY = Architecture(
     image_size=64, width=16, depth=2, stacks=1, junction_features=6, verification_width=24, lineness_widths=(8, 4)
@@ -61,6 +63,27 @@ def test_round_trip(saved):
     for (name, value), other in zip(network.state_dict().items(), loaded.state_dict().values(), strict=True):
         assert torch.equal(value, other), name
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_weights_changed_by_hand_are_known_by_their_content(saved):
+    """What was made with the model before the change is not taken for theirs: its labels had the same address."""
+    path, network = saved
+    trained = {"key": "0123456789abcdef", "name": "round1"}
+    save_checkpoint(path, network, epoch=3, recipe=trained)
+    content = torch.load(path, weights_only=True)
+    copy = path.with_name("copy.pth")
+    torch.save(content, copy)
+    assert Origin.of(load_checkpoint(copy)[1], copy).key == trained["key"]
+    content["state"]["backbone.conv1.weight"] *= 0.5
+    mean = path.with_name("mean.pth")
+    torch.save(content, mean)
+    loaded, info = load_checkpoint(mean)
+    assert torch.equal(loaded.state_dict()["backbone.conv1.weight"], network.state_dict()["backbone.conv1.weight"] / 2)
+    origin = Origin.of(info, mean)
+    assert (origin.key, origin.name, origin.epoch) == (sha256(mean)[: len(trained["key"])], "mean", 3)
+    del content["weights"]  # a file of an earlier version
+    torch.save(content, mean)
+    assert Origin.of(load_checkpoint(mean)[1], mean).key == trained["key"]
 
 
 def test_another_architecture_is_named(saved):
