@@ -1,17 +1,14 @@
 """hawp verify: check what a run keeps against the digests that were kept of it."""
 
 import argparse
-from pathlib import Path
 
 from hawp_core.errors import UserError
-from hawp_core.runtime.text import shown
+from hawp_core.runtime.text import some
 
 HELP = "check every file that a run keeps against its digest"
 DESCRIPTION = """Compare every file that a run keeps below exp-ssl/, data-ssl/, reports/ and recipes/ with the digest that was
 kept of it: the SHA-256 in a lineage record, the seal of a record, recipe or list of photographs, the sums of cached pixels. Exits
 non-zero when a byte has changed, a file is gone, or a result has no record. Says what it did not cover; see docs/security.md."""
-
-NAMED = 5  # uncovered files that are named, before "and N more"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +36,7 @@ def run(args: argparse.Namespace) -> None:
     if found.states:
         log.info("not covered: %d files of unfinished work, leases and TensorBoard's curves", len(found.states))
     if found.links:
-        log.info("not covered: what lies behind links, of which there are %d: %s", len(found.links), _some(found.links))
+        log.info("not covered: what lies behind links, of which there are %d: %s", len(found.links), some(found.links))
     if found.undigested:
-        log.info("not covered, written by an earlier version that kept no digest of them: %s", _some(found.undigested))
+        log.info("not covered, written by an earlier version that kept no digest of them: %s", some(found.undigested))
     log.info("not covered: logs/, the photographs themselves, and files that no step of a run wrote")
-
-
-def _some(paths: list[Path]) -> str:
-    """A few of them, and how many more."""
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return ", ".join(shown(path) for path in paths[:NAMED]) + more

@@ -13,8 +13,8 @@ from hawp_core.data.photographs.manifest import Manifest
 from hawp_core.errors import UserError
 from hawp_core.labelling.shards import total_seconds
 from hawp_core.runtime.files import write_text
-from hawp_core.runtime.progress import bar
-from hawp_core.runtime.text import shown
+from hawp_core.runtime.progress import bar, log
+from hawp_core.runtime.text import shown, some
 from hawp_core.runtime.typed import typed
 
 
@@ -96,11 +96,13 @@ def gather_shards(
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([["photograph", "reason"], *sorted(rejected.items())])
         write_text(listing, text.getvalue())
-    if len(rejected) > max_rejected * total:
-        raise UserError(
-            f"{len(rejected)} of {total} photographs in {manifest.folder} are unreadable, more than "
-            f"photographs.max_rejected = {max_rejected}: see {listing}, mend or remove them, or raise the share."
-        )
+        these = f"{len(rejected)} of {total} photographs in {manifest.folder} are unreadable ({some(sorted(rejected))})"
+        if len(rejected) > max_rejected * total:
+            raise UserError(
+                f"{these}, more than photographs.max_rejected = {max_rejected}: "
+                f"see {listing}, mend or remove them, or raise the share."
+            )
+        log.warning("%s and have no labels: why is in %s", these, listing)
     images = sum(len(shard) for shard in shards)
     junctions, lines = sum(shard.junction_count for shard in shards), sum(shard.line_count for shard in shards)
     if not images:

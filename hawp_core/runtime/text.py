@@ -1,5 +1,6 @@
 """Quantities and names in words: durations, sizes, and text that fits into one line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -20,6 +21,12 @@ def first_line(error: Exception) -> str:
 def shown(name: Path | str) -> str:
     """A name for one line of text: line breaks, control characters and undecodable bytes are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(name))
+
+
+def some(names: Sequence[Path | str], most: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(shown(name) for name in names[:most]) + more
 
 
 def gigabytes(size: int) -> str:

@@ -158,9 +158,10 @@ def test_unreadable_photographs_are_listed_and_too_many_fail(hawp, model, folder
     code, printed = run(hawp, model, folder)
     assert code == 2
     assert "2 of 7 photographs" in printed
-    assert "max_rejected = 0.1" in printed
+    assert "are unreadable (a.jpg, g.png), more than photographs.max_rejected = 0.1" in printed
     code, printed = run(hawp, model, folder, "--max-rejected", 0.5)
     assert code == 0, printed
+    assert "unreadable (a.jpg, g.png) and have no labels" in printed
     with open(next(Path("data-ssl/a-round0").glob("*-rejected.csv"))) as stream:
         rows = list(csv.reader(stream))
     assert [row[0] for row in rows] == ["photograph", "a.jpg", "g.png"]
