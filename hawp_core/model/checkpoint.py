@@ -20,10 +20,11 @@ from hawp_core.errors import UserError
 from hawp_core.model.architecture import Architecture
 from hawp_core.model.network import WireframeNetwork
 from hawp_core.runtime.files import replacing
-from hawp_core.runtime.text import some
 
 CHECKPOINT_FORMAT = "hawp-rounds checkpoint 1"
 STATE_FORMAT = "hawp-rounds training state 1"
+# Names listed in a message before "and N more".
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _network(path: Path | str, architecture: Architecture, state: dict[str, obje
     differing = [name for name in wanted if name in state and _shape(state[name]) != _shape(wanted[name])]
     shapes = [f"{name} ({_shape(state[name])} instead of {_shape(wanted[name])})" for name in differing]
     problems = [
-        f"{len(names)} {kind}: {some(names)}"
+        f"{len(names)} {kind}: {', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' * (len(names) > _NAMED)}"
         for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
         if names
     ]
