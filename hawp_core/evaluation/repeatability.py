@@ -164,18 +164,23 @@ def find_pairs(
 
     Args:
         detect: takes a grey image (H, W) uint8, returns its wireframe.
-        images: names and grey images (H, W) uint8, read one after the other.
+        images: names and grey images (H, W) uint8, read one after the other. An image that comes several times in a row,
+            under several names, is itself looked at once.
         homographies: takes an image's name, width and height; returns the (3, 3) homography of its copy. The name is
-            the place to draw from a seed; an image may come twice under two names.
+            the place to draw from a seed.
         rank: which lines are best.
     """
-    found = []
+    found: list[FoundPair] = []
+    before = None
     for name, image in images:
         height, width = image.shape
         homography = homographies(name, width, height)
-        sides = (image, cv2.warpPerspective(image, homography, (width, height), flags=cv2.INTER_LINEAR))
-        (lines, scores), (warped, warped_scores) = (_ranked(detect(side), rank) for side in sides)
+        if image is not before:
+            lines, scores = _ranked(detect(image), rank)
+        copied = cv2.warpPerspective(image, homography, (width, height), flags=cv2.INTER_LINEAR)
+        warped, warped_scores = _ranked(detect(copied), rank)
         found.append(FoundPair(name, homography, (height, width), lines, warped, scores, warped_scores))
+        before = image
     return found
 
 

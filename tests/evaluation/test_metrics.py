@@ -468,6 +468,22 @@ def test_evaluation_sums_up_pairs_and_leaves_undefined_ones_out():
         assert (found.undefined_repeatability, found.undefined_localisation) == (1, 1)
 
 
+def test_an_image_of_several_copies_is_looked_at_once():
+    grid = np.indices((40, 60)).sum(0).astype(np.uint8)
+    other = grid[::-1].copy()
+    seen: list[np.ndarray] = []
+
+    def detect(image):
+        seen.append(image)
+        return Wireframe.from_lines(np.array([[5.0, len(seen), 50.0, 30.0]]), 60, 40)
+
+    names = ("a#0", "a#1", "a#2", "b#0", "b#1")
+    pairs = find_pairs(detect, zip(names, (grid, grid, grid, other, other), strict=True), lambda *_: np.eye(3))
+    assert [sum(each is whole for each in seen) for whole in (grid, other)] == [1, 1]
+    assert [pair.lines[0, 1] for pair in pairs] == [1, 1, 1, 5, 5]
+    assert [pair.warped_lines[0, 1] for pair in pairs] == [2, 3, 4, 6, 7]
+
+
 def test_evaluation_of_no_image():
     summary = compare_pairs(find_pairs(lsd, [], lambda *_: np.eye(3)))
     assert (summary.pairs, summary.lines_per_image) == (0, None)
