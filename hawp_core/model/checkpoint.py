@@ -33,8 +33,8 @@ class CheckpointInfo:
 
     Attributes:
         epoch: epochs of training behind the weights.
-        recipe: what they were made with, as their maker wrote it down. Empty where the weights were changed since, by averaging two models
-            say: then they are known by the file's content, as imported ones are.
+        recipe: what they were made with, as their maker wrote it down. Empty where weights or architecture were changed since, by averaging two
+            models say: then they are known by the file's content, as imported ones are.
     """
 
     architecture: Architecture
@@ -71,7 +71,7 @@ def save_checkpoint(path: Path | str, network: WireframeNetwork, *, epoch: int, 
         "architecture": network.architecture.to_dict(),
         "epoch": int(epoch),
         "recipe": json.loads(json.dumps(recipe)),
-        "weights": _weights_digest(state),
+        "digest": _digest(network.architecture.to_dict(), state),
         "state": state,
     }
     _write(path, content)
@@ -112,7 +112,7 @@ def load_checkpoint(
         _compare(path, architecture, expect)
     network = _network(path, architecture, state)
     # Files of before this digest are believed.
-    if (made := content.get("weights")) is not None and made != _weights_digest(_plain_state(network)):
+    if (made := content.get("digest")) is not None and made != _digest(built, _plain_state(network)):
         recipe = {}
     return network.to(device), CheckpointInfo(architecture, epoch, recipe)
 
@@ -168,9 +168,9 @@ def _plain_state(network: WireframeNetwork) -> OrderedDict[str, torch.Tensor]:
     return state
 
 
-def _weights_digest(state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over the names, types and values of plain tensors, in the order of their names."""
-    found = hashlib.sha256()
+def _digest(architecture: Mapping[str, object], state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over what a network is: its settings as the file has them, and names, types and values of its plain tensors in the order of their names."""
+    found = hashlib.sha256(json.dumps(architecture, sort_keys=True).encode())
     for name in sorted(state):
         found.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
         found.update(state[name].numpy().data)
@@ -237,10 +237,11 @@ def _network(path: Path | str, architecture: Architecture, state: dict[str, obje
         )
     # Of these shapes are tensors only.
     weights = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    broken = [name for name, value in weights.items() if value.is_floating_point() and not bool(value.isfinite().all())]
-    if broken:
-        raise UserError(f"{path} holds values that are not finite ({broken[0]}): its training diverged; use another.")
     network.load_state_dict(weights)
+    # As the network holds them: what is finite in float64 need not be in float32.
+    held = network.state_dict().items()
+    if broken := [name for name, value in held if value.is_floating_point() and not bool(value.isfinite().all())]:
+        raise UserError(f"{path} holds values that are not finite ({broken[0]}): its training diverged; use another.")
     return network.eval()
 
 

@@ -81,7 +81,11 @@ def test_weights_changed_by_hand_are_known_by_their_content(saved):
     assert torch.equal(loaded.state_dict()["backbone.conv1.weight"], network.state_dict()["backbone.conv1.weight"] / 2)
     origin = Origin.of(info, mean)
     assert (origin.key, origin.name, origin.epoch) == (sha256(mean)[: len(trained["key"])], "mean", 3)
-    del content["weights"]  # a file of an earlier version
+    content["state"]["backbone.conv1.weight"] *= 2
+    content["architecture"]["junction_threshold"] = 0.5
+    torch.save(content, mean)
+    assert Origin.of(load_checkpoint(mean)[1], mean).key == sha256(mean)[: len(trained["key"])]
+    del content["digest"]  # a file of an earlier version
     torch.save(content, mean)
     assert Origin.of(load_checkpoint(mean)[1], mean).key == trained["key"]
 
@@ -188,6 +192,16 @@ def test_diverged_weights_are_refused(tmp_path, saved):
     save_checkpoint(path, network, epoch=1, recipe={})
     with pytest.raises(UserError, match=r"fc1\.bias"):
         load_checkpoint(path)
+
+
+def test_weights_that_float32_cannot_hold_are_refused(saved):
+    path, _ = saved
+    content = torch.load(path, weights_only=True)
+    content["state"]["backbone.conv1.weight"] = content["state"]["backbone.conv1.weight"].double() + 1e300
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"backbone\.conv1\.weight") as caught:
+        load_checkpoint(path)
+    sentence(caught)
 
 
 def test_a_folded_network_is_not_saved(tmp_path, saved):
