@@ -33,8 +33,8 @@ class CheckpointInfo:
 
     Attributes:
         epoch: epochs of training behind the weights.
-        recipe: what they were made with, as their maker wrote it down. Empty where weights or architecture were changed since, by averaging two
-            models say: then they are known by the file's content, as imported ones are.
+        recipe: what they were made with, as their maker wrote it down. Empty where weights or architecture were changed
+            since, by averaging two models say: then they are known by the file's content, as imported ones are.
     """
 
     architecture: Architecture
@@ -65,13 +65,13 @@ def save_checkpoint(path: Path | str, network: WireframeNetwork, *, epoch: int, 
         ValueError: a folded copy of a network, whose state is not a checkpoint's.
         TypeError: a recipe that is not JSON.
     """
-    state = _plain_state(network)
+    architecture, state = network.architecture.to_dict(), _plain_state(network)
     content = {
         "format": CHECKPOINT_FORMAT,
-        "architecture": network.architecture.to_dict(),
+        "architecture": architecture,
         "epoch": int(epoch),
         "recipe": json.loads(json.dumps(recipe)),
-        "digest": _digest(network.architecture.to_dict(), state),
+        "digest": _digest(architecture, state),
         "state": state,
     }
     _write(path, content)
@@ -169,7 +169,12 @@ def _plain_state(network: WireframeNetwork) -> OrderedDict[str, torch.Tensor]:
 
 
 def _digest(architecture: Mapping[str, object], state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over what a network is: its settings as the file has them, and names, types and values of its plain tensors in the order of their names."""
+    """SHA-256 over what a network is.
+
+    Args:
+        architecture: as the file has it, for a later version may know settings that it does not.
+        state: plain tensors on the host; their names, types and values count, in the order of the names.
+    """
     found = hashlib.sha256(json.dumps(architecture, sort_keys=True).encode())
     for name in sorted(state):
         found.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
