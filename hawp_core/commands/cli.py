@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         module = importlib.import_module(f"hawp_core.commands.{module_name}")
         sub = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
         module.configure(sub)
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, parser=sub)
     return parser
 
 
@@ -94,7 +94,9 @@ def _run(argv: Sequence[str] | None) -> int:
     # Python's parser takes this for a list of nothing.
     if odd := next((word for word in words if word.startswith("--") and word.endswith("=--")), None):
         parser.error(f"{odd}: give a value behind the sign")
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:  # argparse would show the usage of `hawp` alone
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     log = logging.getLogger("hawp")
     threading.excepthook = _failed_in_the_background
     try:

@@ -171,7 +171,7 @@ def load_settings(path: Path) -> tuple[Settings, Recipe | None]:
         recipe = read_recipe(path)
         network = recipe.settings.get("model")
         return complete(recipe.settings, path, has_model=isinstance(network, dict) and "depth" in network), recipe
-    return complete(given, path), None
+    return complete(given, path, has_model="model" in given), None  # the network may be that of a model named beside it
 
 
 def add_run(parser: argparse.ArgumentParser, config: str = "the run's configuration, and files that change it") -> None:
@@ -219,4 +219,7 @@ def _setting(word: str) -> Nested:
     try:
         return {name: parse_yaml(value)}
     except yaml.YAMLError as error:
-        raise UserError(f"{word!r} is not of the form KEY=VALUE with a value in YAML, such as name=mine.") from error
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{word!r} is not of the form KEY=VALUE with a value in YAML, such as name=mine ({reason}): correct it."
+        ) from error

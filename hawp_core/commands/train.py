@@ -266,8 +266,9 @@ def _train(
             metrics = trainer.run()
             parents = [parent for parent in (args.datacfg, args.labels, args.pretrained) if parent]
             rows = place.metrics_file
-            how = precision_name(trainer.precision) + (f", {trainer.room.said}" if trainer.room else "")
-            counts = {"images": images, "steps": trainer.at.step, **metrics}
+            precision = precision_name(trainer.precision)
+            how = precision + (f", {trainer.room.said}" if trainer.room else "")
+            counts = {"images": images, "steps": trainer.at.step, "precision": precision, **metrics}
             distributed.on_main(
                 lambda: write_record(
                     model, recipe, outputs={model.name: kept, config.name: config, rows.name: rows}, upstream=parents,

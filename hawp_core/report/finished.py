@@ -42,6 +42,7 @@ class Finished:
         evaluation: content of `evaluation-KEY.json`.
         labels: what the label file holds.
         train_seconds: how long the training took, as its record has it.
+        precision: of the training's arithmetic; empty where nothing was trained, or nobody noted it.
         agreement: photograph -> share of the lines that this round's labels and the previous round's have in common.
     """
 
@@ -52,6 +53,7 @@ class Finished:
     evaluation: Evaluation
     labels: LabelCounts
     train_seconds: float | None
+    precision: str
     agreement: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -82,6 +84,7 @@ def finished(rounds: Sequence[Round]) -> list[Finished]:
                 evaluation=Evaluation.read(artifact(each.evaluate)),
                 labels=LabelCounts(len(labels), labels.line_count),
                 train_seconds=seconds_of(record_of(each.train)),
+                precision=_precision(record_of(each.train)),
                 agreement=agreement(before, labels, side(each.train)) if before else {},
             )
         )  # fmt: skip
@@ -103,6 +106,10 @@ def record_of(recipe: Step) -> Record | None:
     """The lineage record of a recipe's result; None where there is none."""
     file = record_file(artifact(recipe))
     return read_record(file) if file.is_file() else None
+
+
+def _precision(record: Record | None) -> str:
+    return str(record.counts.get("precision", "")) if record and record.count("steps") else ""
 
 
 def seconds_of(record: Record | None) -> float | None:

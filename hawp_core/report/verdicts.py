@@ -8,12 +8,18 @@ from hawp_core.report.finished import Finished
 
 
 def verdicts(rounds: Sequence[Finished]) -> list[str]:
-    """A sentence a round, by Rep-5 at 50 lines; none for a round that was not measured at equal line counts."""
+    """A sentence a round, by Rep-5 at 50 lines; none for a round that was not measured at equal line counts. One more where
+    the rounds' trainings were not computed alike."""
     said = []
     for before, each in zip([None, *rounds], rounds, strict=False):
         sentence = _verdict(each, before)
         if sentence:
             said.append(sentence)
+    if len({each.precision for each in rounds} - {""}) > 1:
+        which = ", ".join(f"{each.number}: {each.precision}" for each in rounds if each.precision)
+        said.append(
+            f"Rounds were trained in different precisions ({which}), which moves them as another seed does: compute.precision sets one."
+        )
     return said
 
 

@@ -26,8 +26,9 @@ def parse_yaml(text: str) -> object:
     """The value of a YAML text: mappings, lists, text, numbers, dates, true, false, null.
 
     Raises:
-        yaml.YAMLError: no YAML, nested too deeply, of too many values once its aliases are written out, or with a value
-            that is none, such as the date 2020-99-99 or a number of 5,000 digits.
+        yaml.YAMLError: no YAML, nested too deeply, of too many values once its aliases are written out, with a name twice
+            in one mapping, of which PyYAML would silently take the last, or with a value that is none, such as the date
+            2020-99-99 or a number of 5,000 digits.
     """
     loader = _Loader(text)
     try:
@@ -55,6 +56,18 @@ def _values(node: yaml.Node, known: dict[int, int]) -> int:
     if isinstance(node, yaml.SequenceNode):
         inner = node.value
     elif isinstance(node, yaml.MappingNode):
+        _check_names(node)
         inner = [part for pair in node.value for part in pair]
     known[id(node)] = 1 + sum(_values(part, known) for part in inner)
     return known[id(node)]
+
+
+def _check_names(mapping: yaml.MappingNode) -> None:
+    """Make sure that no name is there twice. Several merges (`<<`) are no mistake."""
+    lines: dict[tuple[str, str], int] = {}
+    for name, _ in mapping.value:
+        if isinstance(name, yaml.ScalarNode) and name.value != "<<":
+            line = name.start_mark.line + 1
+            if (name.tag, name.value) in lines:
+                raise yaml.YAMLError(f"{name.value} is there twice, in lines {lines[name.tag, name.value]} and {line}")
+            lines[name.tag, name.value] = line

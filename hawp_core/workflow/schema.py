@@ -69,6 +69,9 @@ def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
         allowed = sorted(rule["properties"])
         unknown = sorted(set(error.instance) - set(allowed), key=str)[0]
         place = f"{where}.{unknown}" if error.absolute_path else str(unknown)
+        name, _, value = str(unknown).partition(":")
+        if value and name in allowed:  # YAML takes {folder:photos} for a name without a value
+            return f"{source}: {place} is not a setting: write {name}: {value}, with a space after the colon."
         return f"{source}: {place} is not a setting: choose among {', '.join(allowed)}, or remove it."
     if error.validator == "type":
         return (
@@ -77,11 +80,9 @@ def _sentence(error: jsonschema.ValidationError, source: Path | str) -> str:
     if error.validator == "enum":
         options = ", ".join(map(str, rule["enum"]))
         return f"{source}: {where} is {error.instance!r}: choose one of {options}."
-    if error.validator == "pattern":
-        return (
-            f"{source}: {where} is {error.instance!r}, which is not acceptable: give {rule['description'].rstrip('.')}."
-        )
     hint = f" ({rule['description'].rstrip('.')})" if "description" in rule else ""
+    if error.validator == "pattern":
+        return f"{source}: {where} is {error.instance!r}, which is not acceptable: correct it there{hint}."
     if error.validator in _BOUNDS:
         bound = _BOUNDS[error.validator].format(error.validator_value)
         return f"{source}: {where} is {error.instance!r}, and must {bound}: correct it there{hint}."

@@ -42,9 +42,17 @@ def merged_settings(sources: list[Path | Nested]) -> Settings:
         UserError: unreadable or not acceptable.
     """
     merged: Nested = {}
+    place = ""
     for source in sources:
-        merged = _laid_over(merged, source if isinstance(source, dict) else read_yaml(source))
-    return complete(merged, next(s for s in reversed(sources) if not isinstance(s, dict)))
+        given = source if isinstance(source, dict) else read_yaml(source)
+        named = "the command line" if isinstance(source, dict) else str(source)
+        check(_with_values(schema(), given), named)
+        before, merged = merged, _laid_over(merged, given)
+        if not isinstance(source, dict):
+            place = named
+        elif merged != before and named not in place:
+            place = f"{place} and {named}" if place else named
+    return complete(merged, place)
 
 
 def _laid_over(below: Nested, above: Nested) -> Nested:
@@ -55,13 +63,13 @@ def _laid_over(below: Nested, above: Nested) -> Nested:
     return both
 
 
-def complete(given: Nested, source: Path | str = "the configuration", *, has_model: bool | None = None) -> Settings:
+def complete(given: Nested, source: Path | str = "the configuration", *, has_model: bool = True) -> Settings:
     """All settings: those of `given`, and the defaults of all others.
 
     Args:
         given: nested settings; sections may be missing.
         source: where they come from, for messages.
-        has_model: as for `check_together`; by itself, whether there is a section `model`.
+        has_model: as for `check_together`. Of a run it is its own also where no section `model` says anything of it.
 
     Raises:
         UserError: an unknown setting, a wrong type, or a value out of range.
@@ -69,7 +77,7 @@ def complete(given: Nested, source: Path | str = "the configuration", *, has_mod
     given = _with_values(schema(), given)
     check(given, source)
     settings = _made(given, source)
-    check_together(settings, source, has_model="model" in given if has_model is None else has_model)
+    check_together(settings, source, has_model=has_model)
     return settings
 
 

@@ -46,7 +46,7 @@ from hawp_core.workflow.recipe import (
     roles,
 )
 from hawp_core.workflow.recipe_file import recipe_file
-from hawp_core.workflow.settings import complete
+from hawp_core.workflow.settings import merged_settings
 from hawp_core.workflow.sharing import take_over_idle
 
 P = ParamSpec("P")
@@ -105,8 +105,10 @@ class Run:
             config: Snakemake's merged configuration.
             command: words of the command line.
         """
-        source = workflow.configfiles[-1] if workflow.configfiles else "the configuration"
-        self.settings = complete(dict(config), source)
+        # Snakemake has merged them already; read one by one, a mistake is told with the file that it stands in. A job's process
+        # looks at none, so that an edit meanwhile stops no job.
+        files = list(workflow.configfiles) if workflow.is_main_process else []
+        self.settings = merged_settings([*files, dict(config)])
         self._workflow, self._named = workflow, rounds_on_the_command_line(command)
         self.chain: Chain | None = None
         if workflow.is_main_process:

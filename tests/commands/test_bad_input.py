@@ -331,3 +331,9 @@ def test_a_damaged_lease_is_nobodys(place, content):
     assert worker(Path()) is None
     with lease(Path()):
         assert worker(Path())
+
+
+def test_a_mistyped_option_shows_the_options_of_its_command(hawp, workplace):
+    code, printed = hawp("predict", "--thresold", "0.3", "photo.jpg")
+    assert code == 2 and "usage: hawp predict" in printed
+    assert "hawp predict: error: unrecognized arguments: --thresold" in printed

@@ -125,6 +125,7 @@ def test_the_table_has_a_row_for_each_round_and_one_for_lsd(here, hawp):
         assert row.lsd_rep5_as_many == each.measured("LSD").at(None).nearest.structural.repeatability
         labels = LabelFile(artifact(each.export))
         assert row.label_lines_per_image == labels.line_count / len(labels)
+    assert {each.precision for each in rounds} in ({"float32"}, {"bfloat16"})  # what the processor has, in both
     assert table[0].agreement is None and table[0].train_seconds > 0
     assert table[1].agreement == pytest.approx(np.mean(list(rounds[1].agreement.values())))
     assert table[2].sAP10 is None
@@ -165,6 +166,9 @@ def test_each_round_is_told_better_or_worse_than_the_last_and_than_lsd(here):
     ]
     wavering = repeating(second, model=(0.5, 0.32, 0.31, 0.51), LSD=lsd)
     assert verdicts([rounds[0], wavering])[1].startswith("Round 1 is neither better nor worse than round 0: ")
+    mixed = [replace(rounds[0], precision="float32"), replace(rounds[1], precision="bfloat16")]
+    assert verdicts(mixed)[:2] == verdicts(rounds)
+    assert verdicts(mixed)[2].startswith("Rounds were trained in different precisions (0: float32, 1: bfloat16), ")
     alone = repeating(second, model=(0.5, 0.5, 0.5, 0.5))
     assert verdicts([alone]) == ["Round 1: Rep-5 at 50 lines 0.500."]
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from places import PHOTOGRAPHS
+from places import PHOTOGRAPHS, TINY
 
 from hawp_core.runtime.files import tail
 from hawp_core.runtime.journal import Journal
@@ -161,3 +161,11 @@ def test_the_command_watches_until_all_is_done(chain, photographs, hawp, monkeyp
     assert code == 0 and looks == [3.0, 3.0]
     assert printed.count("0 of 7 steps are done") == 2
     assert not list(Path().glob("recipes/*/*.json")), "watching plans nothing"
+
+
+@pytest.mark.parametrize("command", ["status", "lineage", "plan"])
+def test_a_run_is_looked_at_where_nothing_can_be_written(hawp, workplace, photographs, command):
+    """A folder that takes no file, such as one of a full or a read-only disk; root may write in any other."""
+    Path("recipes").write_text("")
+    code, printed = hawp(command, "--config", TINY, f"photographs={{folder: {photographs}}}")
+    assert code == 0 and "digests of photographs are not kept for the next time" in printed, printed

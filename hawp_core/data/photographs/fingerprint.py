@@ -32,14 +32,15 @@ def fingerprint(folder: Path | str, cache: Path | None = None, sums: str = "") -
     """Hash the photographs of a folder, or take from `cache` what has the same name, size and time as then.
 
     A change that keeps a file's name, size and modification time is not noticed while the cache exists. Files that
-    may not be opened are listed as rejected and do not count for the key; a damaged cache is made anew.
+    may not be opened are listed as rejected and do not count for the key; a damaged cache is made anew. Where it cannot be
+    written, a line says so and the next time costs the reading again: a run on a full or read-only disk can be looked at.
 
     Args:
         sums: a file of digests of the photographs, see `KnownSums`; only what it lacks, and what is newer, is read. It is
             believed. Empty for none.
 
     Raises:
-        UserError: see `survey`; a file changes or fails while it is read; the cache cannot be written.
+        UserError: see `survey`; a file changes or fails while it is read.
     """
     photographs, rejected = survey(folder)
     place = os.path.realpath(locate(folder))
@@ -137,7 +138,7 @@ class _Fingerprinting:
         """Write the cache on the way: what was taken, and what it knew of those that were not yet."""
         if self._cache is not None:
             rest = (row for row in _rows(_known(self._cache, self._place)) if row.name > self._last)
-            Manifest(self._place, self._of_old(itertools.chain(self.found, rest))).write(self._cache)
+            self._write(self._cache, self._of_old(itertools.chain(self.found, rest)))
 
     def keep(self, entries: ListedRows, found: str) -> None:
         """Write the cache of all photographs.
@@ -149,7 +150,13 @@ class _Fingerprinting:
             # Not row by row again, where none is left out.
             rows = entries if self._newest < self._settled else self._of_old(entries)
             whole = not self.rejected and len(rows) == len(entries)
-            Manifest(self._place, rows, found=found if whole else None).write(self._cache)
+            self._write(self._cache, rows, found if whole else None)
+
+    def _write(self, cache: Path, rows: ListedRows, found: str | None = None) -> None:
+        try:
+            Manifest(self._place, rows, found=found).write(cache)
+        except UserError as error:
+            log.warning("digests of photographs are not kept for the next time: %s", error)
 
     def _of_old(self, rows: Iterable[ListedPhotograph]) -> ListedRows:
         return packed(row for row in rows if row.mtime_ns < self._settled)
