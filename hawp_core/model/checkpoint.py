@@ -247,7 +247,17 @@ def _network(path: Path | str, architecture: Architecture, state: dict[str, obje
     held = network.state_dict().items()
     if broken := [name for name, value in held if value.is_floating_point() and not bool(value.isfinite().all())]:
         raise UserError(f"{path} holds values that are not finite ({broken[0]}): its training diverged; use another.")
-    return network.eval()
+    if not _computes(network.eval()):
+        raise UserError(f"{path} computes values that are not finite from any image: its weights are damaged; use another.")
+    return network
+
+
+@torch.inference_mode()
+def _computes(network: WireframeNetwork) -> bool:
+    """Whether the smallest grey image comes through: finite weights may be too large, and running variances negative."""
+    side = network.architecture.multiple
+    heads, features = network(torch.full((1, 1, side, side), 0.5))
+    return all(bool(values.isfinite().all()) for values in (*heads, network.heatmap_logits(features)))
 
 
 def _shape(value: object) -> tuple[int, ...] | str:

@@ -204,6 +204,16 @@ def test_weights_that_float32_cannot_hold_are_refused(saved):
     sentence(caught)
 
 
+@pytest.mark.parametrize(("name", "value"), [("backbone.conv1.weight", 3e38), ("backbone.bn1.running_var", -1.0)])
+def test_finite_weights_that_compute_nothing_finite_are_refused(saved, name, value):
+    path, network = saved
+    network.state_dict()[name].fill_(value)
+    save_checkpoint(path, network, epoch=1, recipe={})
+    with pytest.raises(UserError, match="computes values that are not finite from any image") as caught:
+        load_checkpoint(path)
+    sentence(caught)
+
+
 def test_a_folded_network_is_not_saved(tmp_path, saved):
     folded = fold_batch_norm(saved[1])
     with pytest.raises(ValueError, match="folded"):
