@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> None:
         print(sentence)
     log.info("last model:       %s", artifact(rounds[-1].train))
     log.info("last labels:      %s", artifact(rounds[-1].export))
+    folder = args.dest or report_folder(recipe)
     if not args.table:
-        folder = args.dest or report_folder(recipe)
         began = time.monotonic()
         written = write_figures(folder, chain.shapes, rounds, table)
         if args.dest is None:
@@ -74,7 +74,9 @@ def run(args: argparse.Namespace) -> None:
                 written[0], recipe, outputs={path.name: path for path in written}, upstream=upstream,
                 seconds=time.monotonic() - began, device="CPU", counts={"rounds": len(rounds)},
             )  # fmt: skip
+    if folder.is_dir():
         log.info("figures, tables:  %s", folder)
+    log.info("parse with it:    hawp predict PHOTO --views 10 -c %s", artifact(rounds[-1].train))
 
 
 def _recipe(sources: list[Path | Nested]) -> ReportRecipe | None:

@@ -248,7 +248,9 @@ def _network(path: Path | str, architecture: Architecture, state: dict[str, obje
     if broken := [name for name, value in held if value.is_floating_point() and not bool(value.isfinite().all())]:
         raise UserError(f"{path} holds values that are not finite ({broken[0]}): its training diverged; use another.")
     if not _computes(network.eval()):
-        raise UserError(f"{path} computes values that are not finite from any image: its weights are damaged; use another.")
+        raise UserError(
+            f"{path} computes values that are not finite from any image: its weights are damaged; use another."
+        )
     return network
 
 

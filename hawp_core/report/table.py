@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -116,42 +117,65 @@ def _with_photographs(row: Row, evaluation: Evaluation, who: str) -> Row:
     )
 
 
-# Heading, field of `Row`, and how the value is written, of the table that people read; the CSV file has all columns.
-COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("sAP10 on shapes", "sAP10", "{:.1f}".format),
-    ("junction recall", "junction_recall", "{:.1%}".format),
-    ("lines/image", "lines_per_image", "{:.1f}".format),
-    ("Rep-5", "structural_rep5", "{:.3f}".format),
-    ("LSD's of as many", "lsd_rep5_as_many", "{:.3f}".format),
-    ("Loc-5 (px)", "structural_loc5", "{:.2f}".format),
-    ("Rep-5 at 25", "rep5_at_25", "{:.3f}".format),
-    ("at 50", "rep5_at_50", "{:.3f}".format),
-    ("at 100", "rep5_at_100", "{:.3f}".format),
-    ("one to one at 50", "paired_rep5_at_50", "{:.3f}".format),
-    ("sAP10 on photographs", "photograph_sAP10", "{:.1f}".format),
-    ("AP^H", "photograph_APH", "{:.1f}".format),
-    ("label lines/image", "label_lines_per_image", "{:.1f}".format),
-    ("agreement", "agreement", "{:.3f}".format),
-)
+class Column(NamedTuple):
+    """A column of the table that people read; the CSV file has all of them.
+
+    Attributes:
+        field: of `Row`.
+        write: the value as text.
+        meaning: for the lines below the table; empty where the column before says it too.
+    """
+
+    heading: str
+    field: str
+    write: Callable[[float], str]
+    meaning: str
+
+
+COLUMNS = (
+    Column("sAP10 on shapes", "sAP10", "{:.1f}".format, "structural AP on held-out shapes, points"),
+    Column("junction recall", "junction_recall", "{:.1%}".format, "share of the shapes' junctions that are found"),
+    Column("lines/image", "lines_per_image", "{:.1f}".format, "lines of a photograph that are sure enough to count (evaluate.min_score)"),
+    Column("Rep-5", "structural_rep5", "{:.3f}".format, "share of these lines that are found again in a warped copy, their ends within 5 px"),
+    Column("LSD's of as many", "lsd_rep5_as_many", "{:.3f}".format, "Rep-5 of as many of LSD's longest lines"),
+    Column("Loc-5 (px)", "structural_loc5", "{:.2f}".format, "how far apart the ends of lines are that are found again"),
+    Column("Rep-5 at 25", "rep5_at_25", "{:.3f}".format, "Rep-5 of the 25, 50 and 100 best lines alone, by which detectors compare"),
+    Column("at 50", "rep5_at_50", "{:.3f}".format, ""),
+    Column("at 100", "rep5_at_100", "{:.3f}".format, ""),
+    Column("one to one at 50", "paired_rep5_at_50", "{:.3f}".format, "the same of 50 lines, none with two partners"),
+    Column("sAP10 on photographs", "photograph_sAP10", "{:.1f}".format, "structural AP by the lines that people drew (evaluate.truth), points"),
+    Column("AP^H", "photograph_APH", "{:.1f}".format, "the same, pixel by pixel"),
+    Column("label lines/image", "label_lines_per_image", "{:.1f}".format, "lines of a photograph in the labels that the round made"),
+    Column("agreement", "agreement", "{:.3f}".format, "share of lines that these and the labels of the round before have in common"),
+)  # fmt: skip
+
+
+def _shown(table: Sequence[Row]) -> list[Column]:
+    return [column for column in COLUMNS if any(getattr(row, column.field) is not None for row in table)]
 
 
 def readable(table: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table as people read it, without columns that are empty; the first is the round."""
-    columns = [each for each in COLUMNS if any(getattr(row, each[1]) is not None for row in table)]
-    heads = ["round", *(head for head, _, _ in columns)]
+    columns = _shown(table)
     lines = [
-        [row.round, *("" if (value := getattr(row, name)) is None else write(value) for _, name, write in columns)]
+        [row.round, *("" if (value := getattr(row, c.field)) is None else c.write(value) for c in columns)]
         for row in table
     ]
-    return heads, lines
+    return ["round", *(column.heading for column in columns)], lines
+
+
+def meanings(table: Sequence[Row]) -> list[str]:
+    """What the columns of the table mean that people read, a line each."""
+    return [f"{column.heading}: {column.meaning}." for column in _shown(table) if column.meaning]
 
 
 def as_text(table: Sequence[Row]) -> str:
-    """The table of rounds for a terminal."""
+    """The table of rounds for a terminal, and below it what its columns mean."""
     from tabulate import tabulate
 
     heads, lines = readable(table)
-    return tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
+    drawn = tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
+    return "\n".join([drawn, "", *meanings(table), ""])
 
 
 def as_csv(table: Sequence[Row]) -> str:

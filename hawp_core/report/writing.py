@@ -18,7 +18,7 @@ def write_figures(
     from hawp_core.report import charts, galleries, pages
     from hawp_core.report.costs import costs
     from hawp_core.report.shape_sheet import shape_picture
-    from hawp_core.report.table import as_csv, readable
+    from hawp_core.report.table import as_csv, meanings, readable
     from hawp_core.report.taken_in import HEADS, taken_in
     from hawp_core.report.verdicts import verdicts
     from hawp_core.runtime.files import replacing, write_text
@@ -32,7 +32,14 @@ def write_figures(
     ]
     write_text(
         folder / "rounds.html",
-        pages.page("Rounds and the baseline LSD", about, pages.sentences(said), pages.table(*readable(table)), *own),
+        pages.page(
+            "Rounds and the baseline LSD",
+            about,
+            pages.sentences(said),
+            pages.table(*readable(table)),
+            pages.sentences(meanings(table)),
+            *own,
+        ),
     )
     steps = costs(shapes, rounds)
     drawn = {

@@ -39,7 +39,9 @@ def test_a_file_of_the_working_folder_goes_first(away, hawp):
 
 def test_a_mistake_names_the_preset_that_was_read(away, hawp):
     code, printed = hawp("plan", "--config", "rounds=1", "evaluate={size: 500}")
-    assert code == 2 and f"{settings.PRESETS / 'config.yaml'} and the command line: evaluate.size is 500" in printed, printed
+    assert code == 2 and f"{settings.PRESETS / 'config.yaml'} and the command line: evaluate.size is 500" in printed, (
+        printed
+    )
 
 
 @pytest.mark.parametrize("path", ["elsewhere/config.yaml", "config/README.md", "config/none.yaml", "config.yaml"])

@@ -59,8 +59,14 @@ def test_every_setting_is_described():
         ("{evaluate: {size: 500}}", "evaluate.size is 500, which is no multiple of 64"),
         ("{train: {real: {crop: 100}}}", "train.real.crop is 100: give a multiple of 64"),
         ("{name: one, rounds: 1, name: two}", "name is there twice, in lines 1 and 1"),
-        ("{photographs: {folder:photos}}", "photographs.folder:photos is not a setting: write folder: photos, with a space"),
-        ("name: my run", "name is 'my run', which is not acceptable: correct it there (Name of the run, up to 64 letters"),
+        (
+            "{photographs: {folder:photos}}",
+            "photographs.folder:photos is not a setting: write folder: photos, with a space",
+        ),
+        (
+            "name: my run",
+            "name is 'my run', which is not acceptable: correct it there (Name of the run, up to 64 letters",
+        ),
         ("train: {synthetic: {base_lr: 0}}", "base_lr"),
         ("train: {synthetic: {base_lr: .nan}}", "base_lr"),
         ("train: {weight_decay: .inf}", "weight_decay"),

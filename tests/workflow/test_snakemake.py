@@ -89,12 +89,12 @@ def test_targets_are_what_the_asked_rounds_leave(settings, workplace):
 def test_a_mistake_in_the_settings_is_one_sentence_and_ends_the_driver(workplace, capsys):
     Path("mine.yaml").write_text("rounds: -1")
     Path("other.yaml").write_text("seed: 1")
-    for file, place in (("mine.yaml", "mine.yaml"), ("other.yaml", "the command line")):
+    for file, where in (("mine.yaml", "mine.yaml"), ("other.yaml", "the command line")):
         with pytest.raises(SystemExit) as ended:
             Run(driver(configfiles=["other.yaml", file]), {"seed": 1, "rounds": -1}, [])
         printed = capsys.readouterr().err
         assert ended.value.code == 2
-        assert printed.startswith(f"hawp-rounds: {place}: rounds is -1") and printed.count("\n") == 1
+        assert printed.startswith(f"hawp-rounds: {where}: rounds is -1") and printed.count("\n") == 1
 
 
 def test_an_altered_recipe_is_one_sentence_and_ends_the_job(chain, capsys):
