@@ -34,7 +34,8 @@ from hawp_core.workflow.training_data import own_data, training_data
 HELP = "train a wireframe network"
 DESCRIPTION = """Train on synthetic shapes or on labelled photographs, whichever the data config names. The model, its
 metrics and its lineage are written to exp-ssl/NAME/KEY/, where KEY is the digest of everything that changes the
-result. Killed or asked to stop (SIGTERM, SIGUSR1, Ctrl-C), the same command carries on from the last saved step."""
+result. Killed or asked to stop (SIGTERM, SIGUSR1, Ctrl-C, a closed terminal), the same command carries on from the last
+saved step."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

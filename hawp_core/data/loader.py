@@ -22,6 +22,7 @@ from hawp_core.data.collate import ORDER_KEY, Prepared, RawBatch, prepare
 from hawp_core.data.mixture import Mixture
 from hawp_core.data.samples import SampleSet
 from hawp_core.errors import UserError
+from hawp_core.runtime.signals import HANGUP
 
 
 class Loader:
@@ -162,9 +163,11 @@ class _Collate:
 def _start_worker(_: int) -> None:
     # Workers run side by side; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(0)
-    # Ctrl-C and a cluster's SIGTERM reach every process; only the main one decides what follows, and it still needs
-    # its workers to come to a stop in good order.
+    # Ctrl-C, a closed terminal and a cluster's SIGTERM reach every process; only the main one decides what follows, and it
+    # still needs its workers to come to a stop in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if HANGUP is not None:
+        signal.signal(HANGUP, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         # Workers that a server started have not inherited it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

@@ -1,5 +1,6 @@
 """Progress bars and log lines that suit a terminal and a log file alike."""
 
+import errno
 import logging
 import os
 import sys
@@ -40,7 +41,12 @@ class _AboveBars(logging.Handler):
     """Writes log lines above a progress bar instead of through it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except OSError as error:
+            # A terminal that was closed: its signal is on the way, and the work ends in good order. tqdm's bars bear it too.
+            if error.errno != errno.EIO:
+                raise
 
 
 class _Kept(logging.FileHandler):

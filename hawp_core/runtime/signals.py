@@ -1,15 +1,19 @@
 """Signals that ask to stop: noted when they come, looked at between two steps."""
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
 from hawp_core.errors import Interrupted
 
-# Signals that schedulers send before they kill: Slurm at the time limit, on preemption and on scancel.
-# Windows knows no SIGUSR1.
-STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name))
+# Signals that schedulers send before they kill (Slurm at the time limit, on preemption and on scancel), Ctrl-C, and that the terminal
+# was closed. Windows knows no SIGUSR1 and no SIGHUP.
+_NAMES = ("SIGTERM", "SIGUSR1", "SIGINT", "SIGHUP")
+STOP_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class StopRequest:
@@ -45,11 +49,25 @@ def stop_on_signal() -> Iterator[StopRequest]:
         return
 
     def note(number: int, _frame: object) -> None:
+        if number == HANGUP:
+            _leave_terminal()
         request.ask(number)
 
-    previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+    # nohup asks for work that outlives its terminal.
+    heeded = [number for number in STOP_SIGNALS if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, note) for number in heeded}
     try:
         yield request
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _leave_terminal() -> None:
+    """Print no more to a terminal that is closed: each line would be an error in the midst of the work."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(OSError, ValueError):  # a stream that was closed
+            if stream is not None and os.isatty(number := stream.fileno()):
+                os.dup2(nowhere, number)
+    os.close(nowhere)

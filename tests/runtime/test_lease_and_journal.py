@@ -133,7 +133,7 @@ def test_a_damaged_lease_is_taken_over(tmp_path):
         assert json.loads((tmp_path / "lease.json").read_text())["pid"] == os.getpid()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP])
 def test_signals_become_requests(number):
     with stop_on_signal() as stop:
         stop.check("all")
