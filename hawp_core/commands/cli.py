@@ -95,8 +95,10 @@ def _run(argv: Sequence[str] | None) -> int:
     if odd := next((word for word in words if word.startswith("--") and word.endswith("=--")), None):
         parser.error(f"{odd}: give a value behind the sign")
     args, unknown = parser.parse_known_args(argv)
+    # Arguments go to other processes, a parser does not.
+    own: argparse.ArgumentParser = vars(args).pop("parser")
     if unknown:  # argparse would show the usage of `hawp` alone
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        own.error(f"unrecognized arguments: {' '.join(unknown)}")
     log = logging.getLogger("hawp")
     threading.excepthook = _failed_in_the_background
     try:
