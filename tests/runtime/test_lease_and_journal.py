@@ -135,13 +135,22 @@ def test_a_damaged_lease_is_taken_over(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP])
 def test_signals_become_requests(number):
+    before = signal.signal(number, signal.SIG_DFL)  # these tests may run under nohup
     with stop_on_signal() as stop:
         stop.check("all")
         os.kill(os.getpid(), number)
         assert stop
         with pytest.raises(Interrupted, match=r"3 of 9; .* carries on|3 of 9 are done"):
             stop.check("3 of 9 are done")
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.signal(number, before) == signal.SIG_DFL
+
+
+def test_work_that_shall_outlive_its_terminal_heeds_no_hangup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    with stop_on_signal() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop
+    assert signal.signal(signal.SIGHUP, before) == signal.SIG_IGN
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
