@@ -40,9 +40,10 @@ test-numeric: $(READY)  ## Run the tests of numbers as an old processor would ro
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENCV_CPU_DISABLE=AVX512-SKX,AVX2,AVX \
 	    NPY_DISABLE_CPU_FEATURES="X86_V4 X86_V3" pytest -m numeric -n auto --dist loadfile
 
+# Most of a workflow's time on Slurm is waiting, so two clusters run side by side.
 test-slurm: $(READY)  ## Run the tests on a real Slurm (as root; installs Debian's packages)
 	bash tests/slurm/install.sh
-	pytest -m "slurm and not slow" tests/slurm
+	pytest -m "slurm and not slow" -n 2 --dist loadfile --no-loadscope-reorder tests/slurm
 
 test-faults: $(READY)  ## Kill the run on one machine twenty times instead of six
 	HAWP_TEST_KILLS=20 pytest tests/end_to_end/test_workflow.py -k kills

@@ -31,10 +31,10 @@ from hawp_core.errors import UserError
 from hawp_core.runtime.devices import apply_compute, choose_compute, device_name
 from hawp_core.runtime.files import read_yaml, write_text
 from hawp_core.runtime.half_precision import asked_precision, precision_name, usual_precision
-from hawp_core.runtime.setting_types import ModelSettings
+from hawp_core.runtime.setting_types import Settings
 from hawp_core.training.metrics import StepRow, read_metrics
 from hawp_core.workflow import settings
-from hawp_core.workflow.cost import RATES_FILE, NetworkSize, Rate, Rates, read_rates
+from hawp_core.workflow.cost import RATES_FILE, NetworkSize, Rate, Rates, piece_area, read_rates, scaled_area
 
 ROOT = Path(__file__).resolve().parent.parent
 # Most of a job's time that its start should take.
@@ -108,7 +108,8 @@ def main() -> None:
     args = options.parse_args()
     try:
         chosen = configuration(args)
-        network = settings.complete(chosen, args.config).model
+        complete = settings.complete(chosen, args.config)
+        network = complete.model
         rates = read_rates() if args.write_rates else ()
         computing = choose_compute(args, settings.complete({}).compute)
         apply_compute(computing)
@@ -135,7 +136,7 @@ def main() -> None:
     print(f"compute.shard_size of {least} or more keeps a job's start to {START_SHARE:.0%} of its time")
     if args.write_rates:
         where = device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-        _write_rates(rates, where, device.type == "cuda", precision, network, rows)
+        _write_rates(rates, where, device.type == "cuda", precision, complete, rows)
 
 
 def _draw(count: int) -> list:
@@ -184,14 +185,14 @@ def _label(args: argparse.Namespace, model: Path) -> list:
     ]
 
 
-def _write_rates(
-    rates: tuple[Rate, ...], name: str, gpu: bool, precision, network: ModelSettings, rows: list[list]
-) -> None:
+def _write_rates(rates: tuple[Rate, ...], name: str, gpu: bool, precision, recipe: Settings, rows: list[list]) -> None:
+    """Keep what was measured, counted in whole images of the network's size as `cost.estimate` counts them."""
     train, export = (float(row[1]) for row in rows[1:])
-    size = NetworkSize.of(network)
+    size = NetworkSize.of(recipe.model)
     others = [row for row in rates if (row.device, row.network) != (name, size)]
     row = Rate(
-        name, gpu, True, size, train, export, 11, str(datetime.date.today()),
+        name, gpu, True, size, round(train * piece_area(recipe.train.synthetic, recipe.model), 4), export,
+        11 * scaled_area(recipe.export.scales), str(datetime.date.today()),
         "benchmarks/pipeline.py: hawp train and hawp homoadp", precision_name(precision),
     )  # fmt: skip
     write_text(RATES_FILE, json.dumps(asdict(Rates((*others, row))), indent=2) + "\n")

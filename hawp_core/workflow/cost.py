@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json
-from hawp_core.runtime.setting_types import ModelSettings, Settings
+from hawp_core.runtime.setting_types import ModelSettings, Settings, StageSettings
 from hawp_core.runtime.text import gigabytes
 from hawp_core.runtime.typed import typed
 from hawp_core.workflow.chain import Chain
@@ -112,7 +112,7 @@ class Estimate:
     """What is left of a run.
 
     Attributes:
-        trained: images that pass through training, over all epochs.
+        trained: images that pass through training, over all epochs; a piece of one counts as the part of its area.
         views: forward passes of labelling and evaluation, of images of model.image_size.
         cache: bytes of the resized photographs that training reads.
         temporary: bytes that one export and one training need beside, until they end.
@@ -120,16 +120,21 @@ class Estimate:
 
     title: str
     stages: list[Stage]
-    trained: int
+    trained: float
     views: int
     cache: int
     temporary: int
     network: NetworkSize
 
 
-def _area(scales: tuple[float, ...]) -> float:
+def scaled_area(scales: tuple[float, ...]) -> float:
     """How much a look at these scales passes through the network, relative to one at the image's own size."""
     return sum(scale**2 for scale in scales)
+
+
+def piece_area(training: StageSettings, model: ModelSettings) -> float:
+    """The share of an image's area that a training takes of it at a time: `crop` of it, or all."""
+    return ((training.crop or model.image_size) / model.image_size) ** 2
 
 
 def estimate(settings: Settings, chain: Chain) -> Estimate:
@@ -143,11 +148,12 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     trainings = [each.train for each in chain.rounds if not _done(each.train)]
     exports = [each.export for each in chain.rounds if not _done(each.export)]
     evaluations = [each.evaluate for each in chain.rounds if not _done(each.evaluate)]
-    trained = sum(_images(recipe, settings, photographs, chain.own) for recipe in trainings)
+    seen = {recipe.key: _images(recipe, settings, photographs, chain.own) for recipe in trainings}
     views = 1 if settings.export.labels == "votes" else settings.export.views + 1
     looked_at = min(settings.evaluate.photographs, photographs) * (1 + settings.evaluate.pairs)
     # Shapes are looked at once.
-    looks = looked_at * (1 + settings.evaluate.views) * _area(settings.evaluate.scales) + shapes["validation"]
+    area = scaled_area(settings.evaluate.scales) * ((settings.evaluate.size or side) / side) ** 2
+    looks = looked_at * (1 + settings.evaluate.views) * area + shapes["validation"]
     looked_at += shapes["validation"]
     shard_jobs = chain.rounds[0].export.places.shards + 1
     weights = model_bytes(settings.model)
@@ -156,7 +162,7 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
         Stage("synthesize", shape_jobs, shape_left * shape_jobs, f"{shape_left * drawn:,} shapes drawn",
               shape_left * drawn * side * side),
         *([] if chain.own is None else [Stage("import", 1, int(not _done(chain.own)), "own labels taken in", 0)]),
-        Stage("train", rounds, len(trainings), f"{trained:,} images seen", len(trainings) * weights),
+        Stage("train", rounds, len(trainings), f"{sum(seen.values()):,} images seen", len(trainings) * weights),
         Stage("export", rounds * shard_jobs, len(exports) * shard_jobs, f"{len(exports) * photographs:,} photographs labelled",
               len(exports) * photographs * LABEL_BYTES),
         Stage("evaluate", rounds, len(evaluations), f"{len(evaluations) * looked_at:,} images detected", 0),
@@ -165,8 +171,10 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     return Estimate(
         title=f"{settings.name}, rounds 0 to {rounds - 1}, {photographs:,} photographs",
         stages=stages,
-        trained=trained,
-        views=round(len(exports) * photographs * views * _area(settings.export.scales) + len(evaluations) * looks),
+        trained=sum(seen[recipe.key] * piece_area(recipe.training, settings.model) for recipe in trainings),
+        views=round(
+            len(exports) * photographs * views * scaled_area(settings.export.scales) + len(evaluations) * looks
+        ),
         cache=learnt * photographs * side * side,
         temporary=bool(trainings) * STATE_COPIES * weights
         + bool(exports) * photographs * (LABEL_BYTES + JOURNAL_BYTES),

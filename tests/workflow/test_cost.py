@@ -91,6 +91,17 @@ def test_votes_take_one_view(tmp_path, monkeypatch):
     assert plan.views == 4 * (20_000 + 100 * 2 + 400)
 
 
+def test_pieces_and_sizes_count_by_their_area(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train = {"synthetic": {"crop": 256}, "real": {"crop": 128}}
+    chosen = settings.complete(
+        {"train": train, "export": {"labels": "whole", "scales": [0.5, 1]}, "evaluate": {"size": 1024}}
+    )
+    plan = cost.estimate(chosen, lineage.plan(chosen, "f" * 64, PLACES, 3))
+    assert plan.trained == 160_000 / 4 + 3 * 2_400_000 / 16
+    assert plan.views == 4 * (20_000 * 11 * 1.25 + 100 * 2 * 4 + 400)
+
+
 def test_what_is_done_costs_nothing(published, tmp_path):
     chosen = settings.complete({})
     chain = lineage.plan(chosen, "f" * 64, PLACES, 3)
