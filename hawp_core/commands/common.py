@@ -58,8 +58,10 @@ def find_model(args: argparse.Namespace) -> Path:
     """The model that --ckpt, or --workdir and --epoch, mean.
 
     Raises:
-        UserError: none, or more than one.
+        UserError: none, more than one, or it is named in two ways.
     """
+    if args.ckpt and (args.workdir or args.epoch is not None):
+        raise UserError("--ckpt names a model, and --workdir with --epoch another: leave one of the two out.")
     if args.ckpt:
         return args.ckpt
     if not args.workdir:
@@ -76,13 +78,31 @@ def find_model(args: argparse.Namespace) -> Path:
 
 
 def check_destination(dest: Path, *read: Path) -> None:
-    """Make sure that a result is not written over what is read.
+    """Make sure that a result is written over nothing: neither what is read, nor anything else.
 
     Raises:
-        UserError: it would be.
+        UserError: it would be, or it cannot be written there.
     """
     if any(_same(dest, each) for each in read):
         raise UserError(f"{shown(dest)} is read here and would be written over: give another place for the result.")
+    if os.path.lexists(dest):
+        raise UserError(f"{shown(dest)} is there already: remove it, or give another place for the result.")
+    check_place(dest)
+
+
+def check_place(dest: Path) -> None:
+    """Make sure, before long work, that a result can be written to `dest`, in folders that may still have to be made.
+
+    Raises:
+        UserError: a file is in the way of a folder, or the folder may not be written to.
+    """
+    above = next(each for each in dest.absolute().parents if os.path.lexists(each))
+    if not above.is_dir():
+        raise UserError(f"{shown(above)} is a file, so that {shown(dest)} cannot be written: give another place.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{shown(above)} may not be written to, so that {shown(dest)} cannot be made there: give permission, or another place."
+        )
 
 
 def check_log(args: argparse.Namespace) -> None:
@@ -167,11 +187,14 @@ def load_settings(path: Path) -> tuple[Settings, Recipe | None]:
         UserError: unreadable or not acceptable.
     """
     given = read_yaml(path)
+    recipe = None
     if given.get("format") == RECIPE_FORMAT:
         recipe = read_recipe(path)
-        network = recipe.settings.get("model")
-        return complete(recipe.settings, path, has_model=isinstance(network, dict) and "depth" in network), recipe
-    return complete(given, path, has_model="model" in given), None  # the network may be that of a model named beside it
+        given = recipe.settings
+    # What is not said here may be that of a model named beside it.
+    network, labels = given.get("model"), "export" in given
+    has_model = isinstance(network, dict) and (recipe is None or "depth" in network)
+    return complete(given, path, has_model=has_model, has_export=labels), recipe
 
 
 def add_run(parser: argparse.ArgumentParser, config: str = "the run's configuration, and files that change it") -> None:

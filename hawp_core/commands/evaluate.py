@@ -113,7 +113,7 @@ def _check_destination(dest: Path) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Carry out the command."""
-    from hawp_core.data.own_labels.wireframe_json import read_annotations
+    from hawp_core.data.own_labels.labelled_set import read_labelled_set
     from hawp_core.data.photographs.manifest import Manifest
     from hawp_core.data.shapes.dataset import ShapeSet
     from hawp_core.evaluation.protocol import (
@@ -131,6 +131,8 @@ def run(args: argparse.Namespace) -> None:
     from hawp_core.workflow.record import write_record
 
     began = time.monotonic()
+    if args.no_shapes and args.shapes:
+        raise UserError("--shapes names shapes to measure on and --no-shapes asks for none: leave one out.")
     settings, _ = common.load_settings(args.config)
     computing = choose_compute(args, settings.compute)
     apply_compute(computing)
@@ -140,8 +142,11 @@ def run(args: argparse.Namespace) -> None:
         given["truth"] = str(args.truth)
     settings = changed(settings, {"evaluate": given}, "the command line")
     chosen = settings.evaluate
+    if args.truth_images and not chosen.truth:
+        raise UserError("--truth-images goes with --truth: say which annotations its photographs have.")
     model = common.find_model(args)
     if args.dest:
+        common.check_place(args.dest)
         _check_destination(args.dest)
     elif model == SHIPPED:
         raise UserError(
@@ -154,7 +159,6 @@ def run(args: argparse.Namespace) -> None:
     shapes_file = None if args.no_shapes else args.shapes or origin.shapes
     shapes = read_shapes(shapes_file) if shapes_file else None
 
-    truth = read_annotations(chosen.truth) if chosen.truth else None
     at = PhotographPlaces(folder, args.manifest or manifest_file(manifest.key), len(manifest.entries), 1)
     shapes_key = shapes.key if shapes else None
     recipe = evaluate_recipe(settings, origin, manifest.key, shapes_key, at, model, shapes_file)
@@ -162,6 +166,7 @@ def run(args: argparse.Namespace) -> None:
 
     # By hand the labelled photographs are as a rule those of --images; a configuration names a set of its own.
     truth_folder = args.truth_images or (folder if args.truth else recipe.places.truth_images or folder)
+    truth = read_labelled_set(chosen.truth, truth_folder) if chosen.truth else None
     about = conditions(chosen, network)
     detector = network_detector(network, about)
     names = choose(manifest, chosen.photographs)

@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--ext mp4 draws over videos, and none is among the images: leave it out, or name one.")
     computing = choose_compute(args, complete({}).compute)
     apply_compute(computing)
-    path = common.find_model(args) if args.ckpt or args.workdir else SHIPPED
+    path = common.find_model(args) if args.ckpt or args.workdir or args.epoch is not None else SHIPPED
     model = load(
         path,
         device=str(computing.device),
@@ -165,7 +165,7 @@ def run(args: argparse.Namespace) -> None:
     if outcome.earlier:
         log.info("%s had been done before", counted(outcome.earlier, "image"))
     log.info("%s, %s, written to %s", counted(outcome.images, "image"), counted(outcome.lines, "line"), args.saveto)
-    if not args.views and outcome.images:
+    if not args.views and args.size is None and outcome.images:
         log.info("each was looked at once: --views 10 finds surer lines, in eleven times the time")
     failures = [*selection.rejected, *outcome.failures]
     if failures:

@@ -8,6 +8,7 @@ from hawp_core.commands import common
 from hawp_core.errors import UserError
 from hawp_core.runtime.extras import require
 from hawp_core.runtime.files import read_yaml
+from hawp_core.runtime.setting_types import EvaluateSettings
 from hawp_core.workflow.chain import report_recipe, reported_chain
 from hawp_core.workflow.paths import report_folder
 from hawp_core.workflow.recipe import ReportRecipe, read_recipe
@@ -76,7 +77,16 @@ def run(args: argparse.Namespace) -> None:
             )  # fmt: skip
     if folder.is_dir():
         log.info("figures, tables:  %s", folder)
-    log.info("parse with it:    hawp predict PHOTO --views 10 -c %s", artifact(rounds[-1].train))
+    options = looked_at(rounds[-1].evaluate.completed.evaluate)
+    log.info("parse with it:    hawp predict PHOTO%s -c %s", options, artifact(rounds[-1].train))
+
+
+def looked_at(measured: EvaluateSettings) -> str:
+    """The options of `hawp predict` that look at a photograph as the rounds were measured."""
+    said = f" --views {measured.views}" * bool(measured.views) + " --whole-lines" * measured.whole_lines
+    if measured.scales != (1.0,):
+        said += f" --scales {','.join(f'{scale:g}' for scale in measured.scales)}"
+    return f"{said} --threshold {measured.min_score:g}"
 
 
 def _recipe(sources: list[Path | Nested]) -> ReportRecipe | None:

@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> None:
     if section == "synthetic" and args.pretrained is None and settings.train.synthetic.start == "shipped":
         args.pretrained = SHIPPED
     settings = changed(settings, _given(args, settings, section), "command line")
-    check_together(settings, "command line")
+    check_together(settings, "command line", has_export=planned is None)
     name = args.name or (planned and planned.name)
     if not name:
         raise UserError("--name is missing: name the experiment, such as --name hawpv3-round0.")

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hawp_core.data.own_labels.labelled_set import read_labelled_set
 from hawp_core.data.photographs.folder import locate
 from hawp_core.errors import UserError
 from hawp_core.runtime.devices import choose_compute
 from hawp_core.runtime.extras import EXTRA_OF, how_to_get
 from hawp_core.runtime.setting_types import Settings
+from hawp_core.workflow.recipe_builders import truth_folder
 
 # Less is no room for a network, its state and the pixels of a few thousand photographs; `hawp plan` knows what a run takes.
 LEAST_FREE_GB = 5
@@ -41,6 +43,8 @@ def check_machine(settings: Settings, *, with_gpu: bool) -> Iterator[Check]:
     yield check_folder()
     yield check_space()
     yield check_photographs(settings)
+    if settings.evaluate.truth:
+        yield check_labelled(settings)
     if with_gpu:
         yield check_gpu(settings)
 
@@ -89,6 +93,17 @@ def check_photographs(settings: Settings) -> Check:
     if not folder.is_dir():
         fault = f"photographs.folder is {folder}, which is no folder here: name that of your photographs in the configuration, or by --config 'photographs={{folder: FOLDER}}'."
     return Check("photographs", str(folder), fault)
+
+
+def check_labelled(settings: Settings) -> Check:
+    """The labelled photographs that rounds are measured on."""
+    annotations, folder = settings.evaluate.truth, truth_folder(settings)
+    found, fault = "", None
+    try:
+        found = f"{len(read_labelled_set(annotations, folder))} of {annotations}"
+    except UserError as error:
+        fault = str(error)
+    return Check("labelled photographs", found, fault)
 
 
 def check_gpu(settings: Settings) -> Check:

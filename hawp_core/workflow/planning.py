@@ -1,5 +1,6 @@
 """From settings to a written plan."""
 
+from hawp_core.data.own_labels.labelled_set import read_labelled_set
 from hawp_core.data.own_labels.listing import write_listing
 from hawp_core.data.own_labels.reading import OwnLabels, read_own_labels
 from hawp_core.data.photographs.fingerprint import fingerprint
@@ -9,7 +10,7 @@ from hawp_core.workflow.chain import Chain, plan
 from hawp_core.workflow.paths import FINGERPRINT_CACHE, OWN_FINGERPRINT_CACHE, manifest_file, own_listing
 from hawp_core.workflow.places import ImportPlaces, PhotographPlaces
 from hawp_core.workflow.recipe import ImportRecipe
-from hawp_core.workflow.recipe_builders import import_recipe
+from hawp_core.workflow.recipe_builders import import_recipe, truth_folder
 from hawp_core.workflow.sharding import shard_count
 
 
@@ -22,12 +23,16 @@ def plan_run(settings: Settings, rounds: int | None = None, *, write: bool = Fal
         write: also write the list of photographs and every recipe, which is what jobs read.
 
     Raises:
-        UserError: no photographs, own labels that are none, or a recipe cannot be written.
+        UserError: no photographs, own labels that are none, labelled photographs that are not there, or a recipe cannot
+            be written.
     """
     folder = settings.photographs.folder
     manifest = photographs_in(folder, settings)
     listing = manifest_file(manifest.key)
     if write:
+        if settings.evaluate.truth:
+            # Measuring would find out when a round is trained.
+            read_labelled_set(settings.evaluate.truth, truth_folder(settings))
         _write_list(manifest)
     count = len(manifest.entries)
     at = PhotographPlaces(folder, listing, count, shard_count(count, settings.compute.shard_size))

@@ -160,6 +160,11 @@ def export_recipe(
     return ExportRecipe(pick(settings, *ADDRESSED["export"]), inputs, origin.name, places)
 
 
+def truth_folder(settings: Settings) -> str:
+    """Where the photographs of `evaluate.truth` lie."""
+    return settings.evaluate.truth_images or str(Path(settings.evaluate.truth).parent / "images")
+
+
 def evaluate_recipe(
     settings: Settings,
     origin: Origin,
@@ -178,7 +183,7 @@ def evaluate_recipe(
         UserError: the annotations that the settings name cannot be read.
     """
     inputs = {"model": origin.key, "photographs": photographs, "shapes": shapes}
-    truth, images = settings.evaluate.truth, settings.evaluate.truth_images
+    truth = settings.evaluate.truth
     # Their content enters the address, not their place.
     unplaced = replace(settings, evaluate=replace(settings.evaluate, truth="", truth_images=""))
     chosen = pick(unplaced, *ADDRESSED["evaluate"])
@@ -190,5 +195,5 @@ def evaluate_recipe(
             raise UserError(
                 f"{truth} cannot be read ({error.strerror}): give existing annotations as evaluate.truth, or none."
             ) from error
-        places = replace(places, truth=truth, truth_images=images or str(Path(truth).parent / "images"))
+        places = replace(places, truth=truth, truth_images=truth_folder(settings))
     return EvaluateRecipe(chosen, inputs, origin.name, places)

@@ -63,13 +63,15 @@ def _laid_over(below: Nested, above: Nested) -> Nested:
     return both
 
 
-def complete(given: Nested, source: Path | str = "the configuration", *, has_model: bool = True) -> Settings:
+def complete(
+    given: Nested, source: Path | str = "the configuration", *, has_model: bool = True, has_export: bool = True
+) -> Settings:
     """All settings: those of `given`, and the defaults of all others.
 
     Args:
         given: nested settings; sections may be missing.
         source: where they come from, for messages.
-        has_model: as for `check_together`. Of a run it is its own also where no section `model` says anything of it.
+        has_model, has_export: as for `check_together`. A run has both also where it says nothing of one.
 
     Raises:
         UserError: an unknown setting, a wrong type, or a value out of range.
@@ -77,7 +79,7 @@ def complete(given: Nested, source: Path | str = "the configuration", *, has_mod
     given = _with_values(schema(), given)
     check(given, source)
     settings = _made(given, source)
-    check_together(settings, source, has_model=has_model)
+    check_together(settings, source, has_model=has_model, has_export=has_export)
     return settings
 
 
@@ -183,18 +185,24 @@ def without_later_defaults(settings: Nested, rules: Rule | None = None) -> Neste
     return kept
 
 
-def check_together(settings: Settings, source: Path | str, *, has_model: bool = True) -> None:
+def check_together(settings: Settings, source: Path | str, *, has_model: bool = True, has_export: bool = True) -> None:
     """Make sure that settings go together.
 
     Args:
         has_model: whether the network's settings are the run's own. The recipe of a measurement has no section `model`, that of
             shapes only the side of its input: what fits the network, the network says.
+        has_export: whether labels are made by these settings. The recipe of a training does not say how.
 
     Raises:
         UserError: two of them contradict each other.
     """
     if has_model:
         _check_network(settings, source)
+    if has_model and has_export and settings.model.votes and settings.export.labels == "heatmap":
+        raise UserError(
+            f"{source}: model.votes is {settings.model.votes}, so that no heatmap is learned, and export.labels is heatmap: "
+            "set it to votes, recurring, united or whole."
+        )
     for section, stage in (("synthetic", settings.train.synthetic), ("real", settings.train.real)):
         if stage.blend and stage.start == "scratch":
             raise UserError(
@@ -251,11 +259,6 @@ def _check_network(settings: Settings, source: Path | str) -> None:
                 f"{source}: train.{section}.crop is {stage.crop}: give a multiple of {multiple} (4 * 2^depth) up to "
                 f"model.image_size ({model.image_size}), or 0 for whole images."
             )
-    if model.votes and settings.export.labels == "heatmap":
-        raise UserError(
-            f"{source}: model.votes is {model.votes}, so that no heatmap is learned, and export.labels is heatmap: "
-            "set it to votes, recurring, united or whole."
-        )
 
 
 def load(path: Path | str) -> Settings:

@@ -1,5 +1,6 @@
 """A user's mistake gets one clear sentence with the file, the value and the remedy, exit code 2, and nothing is lost."""
 
+import json
 import os
 import shutil
 from dataclasses import asdict
@@ -98,6 +99,17 @@ def label(*options):
     return ["homoadp", "--datacfg", TINY, "--ckpt", "model.pth", "--images", "photos", *options]
 
 
+def measure(*options):
+    return ["evaluate", "--ckpt", "model.pth", "--images", "photos", "--no-shapes", "--dest", "m.json", *options]
+
+
+def truth(*names: str) -> str:
+    """Annotations of photographs of these names."""
+    return write(
+        "truth.json", json.dumps([{"filename": n, "width": 9, "height": 9, "lines": [[1, 1, 7, 1]]} for n in names])
+    )
+
+
 def train(*options):
     return ["train", "--datacfg", "shapes.yaml", "--modelcfg", TINY, "--name", "a", *options]
 
@@ -112,6 +124,28 @@ CASES = {
     "no model": (lambda: ["homoadp", "--datacfg", TINY], ["--ckpt shipped", "--workdir"]),
     "no such model": (lambda: [*label(), "--ckpt", "gone.pth"], ["gone.pth", "does not exist"]),
     "no such training": (lambda: ["homoadp", "--workdir", "exp-ssl/gone"], ["exp-ssl/gone", "train first"]),
+    "a checkpoint over a photograph": (
+        lambda: ["export-checkpoint", "model.pth", "photos/a.jpg"], ["photos/a.jpg is there already", "another place"],
+    ),
+    "a graph over another model": (
+        lambda: ["export-onnx", "model.pth", shutil.copy("model.pth", "other.pth")], ["other.pth is there already"],
+    ),
+    "a checkpoint over a folder": (lambda: ["export-checkpoint", "model.pth", "empty"], ["empty is there already"]),
+    "a model below a file": (
+        lambda: ["export-checkpoint", "model.pth", "photos/a.jpg/x.pth"], ["photos/a.jpg is a file", "another place"],
+    ),
+    "metrics below a file": (lambda: [*measure(), "--dest", "photos/a.jpg/m.json"], ["photos/a.jpg is a file"]),
+    "labelled photographs that are not there": (
+        lambda: measure("--truth", truth("a.jpg", "gone.jpg")), ["truth.json", "1 of 2", "gone.jpg", "--truth-images"],
+    ),
+    "labelled photographs elsewhere": (
+        lambda: measure("--truth", truth("../a.jpg")), ["truth.json: ", "../a.jpg"],
+    ),
+    "annotations of nothing": (lambda: measure("--truth", truth()), ["truth.json", "no image"]),
+    "photographs of no annotations": (lambda: measure("--truth-images", "photos"), ["--truth-images goes with --truth"]),
+    "shapes and no shapes": (lambda: measure("--shapes", "shapes.yaml"), ["--no-shapes", "leave one out"]),
+    "a model named twice": (lambda: label("--workdir", "exp-ssl"), ["--ckpt", "--workdir", "leave one"]),
+    "an epoch of no training": (lambda: ["predict", "photos/a.jpg", "--epoch", "3"], ["--workdir", "--epoch"]),
     "a cut model": (lambda: [*label(), "--ckpt", cut("model.pth", "cut.pth", 0.7)], ["cut.pth"]),
     "a flipped bit in a model": (lambda: [*label(), "--ckpt", flipped("model.pth", "bit.pth")], ["bit.pth"]),
     "an empty model": (lambda: [*label(), "--ckpt", write("zero.pth", b"")], ["zero.pth"]),

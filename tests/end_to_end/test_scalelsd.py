@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checkouts import checkout, snakemake
 from places import ROOT
 
 from hawp_core.data.label_file import LabelFile
@@ -22,17 +23,30 @@ SMALLER = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def recipe(workplace) -> Path:
+def small() -> dict:
     """config/scalelsd.yaml as published, with everything small."""
     settings = yaml.safe_load((ROOT / "config" / "scalelsd.yaml").read_text())
     for section, values in SMALLER.items():
         settings[section] = settings[section] | values
     for stage in ("synthetic", "real"):
         settings["train"][stage] |= {"epochs": 1, "batch_size": 4, "crop": 0, "warmup": 0}
+    return settings
+
+
+@pytest.fixture
+def recipe(workplace) -> Path:
     path = workplace / "small.yaml"
-    path.write_text(yaml.safe_dump(settings))
+    path.write_text(yaml.safe_dump(small()))
     return path
+
+
+@pytest.mark.slow
+def test_the_workflow_runs_it(tmp_path, photographs):
+    folder = checkout(tmp_path / "run")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(small() | {"photographs": {"folder": str(photographs)}}))
+    run = snakemake(folder, "rounds=1")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert len(list(folder.glob("exp-ssl/*-round1/*/evaluation-????????????????.json"))) == 1
 
 
 def test_it_trains_labels_measures_and_predicts(recipe, hawp, photographs):

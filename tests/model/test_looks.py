@@ -136,6 +136,12 @@ def test_other_scales_are_refused_at_once(scales):
         load(device="cpu", scales=scales)
 
 
+@pytest.mark.parametrize("given", [{"views": -1}, {"views": 1.5}, {"threshold": 5}, {"threshold": float("nan")}])
+def test_other_numbers_are_refused_at_once(given):
+    with pytest.raises(ValueError, match=f"{next(iter(given))} is "):
+        load(device="cpu", **given)
+
+
 def test_no_image_is_enlarged_beyond_what_a_network_reads(small):
     with pytest.raises(UserError, match="4608, and the network looks at 4096 at most"):
         Look((4,))(small, torch.zeros(1, 1, 1152, 1152), 0.5)

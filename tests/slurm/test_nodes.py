@@ -14,7 +14,7 @@ import torch
 from cluster import Cluster, wait_until
 from first_steps import check_first_step, first_step
 from places import ROOT, SUPPORT, TINY
-from test_rounds import Run
+from test_rounds import FEW_JOBS, Run
 
 from hawp_core.commands import cli
 from hawp_core.training import distributed, launch
@@ -64,7 +64,7 @@ def test_the_first_step_over_two_nodes_is_that_of_one_process(cluster: Cluster, 
 
 def test_a_training_of_the_workflow_takes_two_nodes(cluster: Cluster, photographs, tmp_path):
     train = {"nodes": 2, "synthetic": {"epochs": 2, "batch_size": 4, "base_lr": 0.001, "steps": [1]}}
-    run = Run(cluster, tmp_path / "run", 0, photographs, train=train, compute={"shape_shard_size": 100})
+    run = Run(cluster, tmp_path / "run", 0, photographs, train=train, compute=FEW_JOBS)
     run.command += ["--until", "train"]
     try:
         run.finish()

@@ -7,7 +7,9 @@ import pytest
 import yaml
 from places import ROOT
 
+from hawp_core.commands import common
 from hawp_core.workflow import settings
+from hawp_core.workflow.planning import plan_run
 
 
 @pytest.fixture
@@ -22,6 +24,13 @@ def test_away_from_a_checkout_every_preset_is_what_it_is_in_one(away, hawp, name
     code, printed = hawp("settings", f"config/{name}")
     assert code == 0, printed
     assert yaml.safe_load(printed) == settings.to_dict(settings.load(ROOT / "config" / name))
+
+
+@pytest.mark.parametrize("name", [file.name for file in sorted((ROOT / "config").glob("*.yaml"))])
+def test_every_step_of_a_preset_can_read_its_recipe(away, photographs, name):
+    run = settings.merged_settings([ROOT / "config" / name, {"photographs": {"folder": str(photographs)}}])
+    for recipe in plan_run(run, 1, write=True).recipes:
+        assert common.load_settings(recipe.file)[1] == recipe
 
 
 def test_commands_that_name_no_configuration_take_the_small_default(away, hawp, photographs):

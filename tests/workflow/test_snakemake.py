@@ -138,9 +138,14 @@ def test_options_repeat_the_recipe(chain):
 
 def test_a_measurement_names_the_labelled_photographs_that_its_recipe_does(chain, settings):
     assert truth_options(wildcards(chain.rounds[0].evaluate)) == ""
-    Path("york's").mkdir()
-    Path("york's/test.json").write_text("[]")
+    Path("york's/images").mkdir(parents=True)
+    Path("york's/test.json").write_text('[{"filename": "a.jpg", "width": 9, "height": 9, "lines": [[1, 1, 7, 1]]}]')
     labelled = changed(settings, {"evaluate": {"truth": "york's/test.json"}}, "")
+    with pytest.raises(
+        UserError, match=r"test\.json names 1 of 1 photographs that york's/images does not hold, such as a\.jpg"
+    ):
+        plan_run(labelled, 0, write=True)
+    Path("york's/images/a.jpg").touch()
     recipe = plan_run(labelled, 0, write=True).rounds[0].evaluate
     assert recipe.key != chain.rounds[0].evaluate.key and "truth" not in recipe.settings["evaluate"]
     assert shlex.split(truth_options(wildcards(recipe))) == [
