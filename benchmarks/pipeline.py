@@ -34,7 +34,7 @@ from hawp_core.runtime.half_precision import asked_precision, precision_name, us
 from hawp_core.runtime.setting_types import Settings
 from hawp_core.training.metrics import StepRow, read_metrics
 from hawp_core.workflow import settings
-from hawp_core.workflow.cost import RATES_FILE, NetworkSize, Rate, Rates, piece_area, read_rates, scaled_area
+from hawp_core.workflow.cost import RATES_FILE, NetworkSize, Rate, Rates, labelling_area, piece_area, read_rates
 
 ROOT = Path(__file__).resolve().parent.parent
 # Most of a job's time that its start should take.
@@ -181,7 +181,7 @@ def _label(args: argparse.Namespace, model: Path) -> list:
         f"{rate:.4g}",
         f"{waiting} %",
         f"{whole - seconds:.1f}",
-        f"{args.photographs} photographs, 10 views",
+        f"{args.photographs} photographs",
     ]
 
 
@@ -192,7 +192,7 @@ def _write_rates(rates: tuple[Rate, ...], name: str, gpu: bool, precision, recip
     others = [row for row in rates if (row.device, row.network) != (name, size)]
     row = Rate(
         name, gpu, True, size, round(train * piece_area(recipe.train.synthetic, recipe.model), 4), export,
-        11 * scaled_area(recipe.export.scales), str(datetime.date.today()),
+        labelling_area(recipe.export), str(datetime.date.today()),
         "benchmarks/pipeline.py: hawp train and hawp homoadp", precision_name(precision),
     )  # fmt: skip
     write_text(RATES_FILE, json.dumps(asdict(Rates((*others, row))), indent=2) + "\n")

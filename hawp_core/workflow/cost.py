@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from hawp_core.errors import UserError
 from hawp_core.runtime.files import read_json
-from hawp_core.runtime.setting_types import ModelSettings, Settings, StageSettings
+from hawp_core.runtime.setting_types import ExportSettings, ModelSettings, Settings, StageSettings
 from hawp_core.runtime.text import gigabytes
 from hawp_core.runtime.typed import typed
 from hawp_core.workflow.chain import Chain
@@ -132,6 +132,11 @@ def scaled_area(scales: tuple[float, ...]) -> float:
     return sum(scale**2 for scale in scales)
 
 
+def labelling_area(export: ExportSettings) -> float:
+    """How much labelling passes of a photograph through the network, relative to the photograph."""
+    return (1 if export.labels == "votes" else export.views + 1) * scaled_area(export.scales)
+
+
 def piece_area(training: StageSettings, model: ModelSettings) -> float:
     """The share of an image's area that a training takes of it at a time: `crop` of it, or all."""
     return ((training.crop or model.image_size) / model.image_size) ** 2
@@ -149,7 +154,6 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     exports = [each.export for each in chain.rounds if not _done(each.export)]
     evaluations = [each.evaluate for each in chain.rounds if not _done(each.evaluate)]
     seen = {recipe.key: _images(recipe, settings, photographs, chain.own) for recipe in trainings}
-    views = 1 if settings.export.labels == "votes" else settings.export.views + 1
     looked_at = min(settings.evaluate.photographs, photographs) * (1 + settings.evaluate.pairs)
     # Shapes are looked at once.
     area = scaled_area(settings.evaluate.scales) * ((settings.evaluate.size or side) / side) ** 2
@@ -172,9 +176,7 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
         title=f"{settings.name}, rounds 0 to {rounds - 1}, {photographs:,} photographs",
         stages=stages,
         trained=sum(seen[recipe.key] * piece_area(recipe.training, settings.model) for recipe in trainings),
-        views=round(
-            len(exports) * photographs * views * scaled_area(settings.export.scales) + len(evaluations) * looks
-        ),
+        views=round(len(exports) * photographs * labelling_area(settings.export) + len(evaluations) * looks),
         cache=learnt * photographs * side * side,
         temporary=bool(trainings) * STATE_COPIES * weights
         + bool(exports) * photographs * (LABEL_BYTES + JOURNAL_BYTES),
