@@ -59,7 +59,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="lines compared for repeatability [evaluate.min_score]",
     )
     parser.add_argument(
-        "--limit", type=argument_types.positive(int), metavar="N", help="photographs to use [evaluate.photographs]"
+        "--limit",
+        type=argument_types.positive(int),
+        metavar="N",
+        help="photographs to use, those of --truth apart, which are all used [evaluate.photographs]",
     )
     parser.add_argument(
         "--size", type=argument_types.setting("evaluate.size"), metavar="PIXELS",

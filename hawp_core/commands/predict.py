@@ -128,6 +128,7 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(
                 f"{option} looks at the square that the network was trained on: leave --size out, or {option}."
             )
+    common.check_place(args.saveto)
     selection = select(args.images)
     if selection.passed_by:
         log.warning(
@@ -164,7 +165,10 @@ def run(args: argparse.Namespace) -> None:
         log.info("left out, because hawp predict drew it: %s", counted(len(selection.own), "picture"))
     if outcome.earlier:
         log.info("%s had been done before", counted(outcome.earlier, "image"))
-    log.info("%s, %s, written to %s", counted(outcome.images, "image"), counted(outcome.lines, "line"), args.saveto)
+    if outcome.images or not outcome.earlier:
+        log.info("%s, %s, written to %s", counted(outcome.images, "image"), counted(outcome.lines, "line"), args.saveto)
+    else:
+        log.info("nothing was left to do: the results are in %s", args.saveto)
     if not args.views and args.size is None and outcome.images:
         log.info("each was looked at once: --views 10 finds surer lines, in eleven times the time")
     failures = [*selection.rejected, *outcome.failures]

@@ -7,6 +7,7 @@ Files are read with `torch.load(weights_only=True)` and nothing else: a checkpoi
 import hashlib
 import io
 import json
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -199,7 +200,10 @@ def _read(path: Path | str) -> dict[str, object]:
     try:
         if zipfile.is_zipfile(path):
             _check_archive(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # What PyTorch thinks of a foreign file's format belongs to those who made it.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}): give a readable file.") from error
     except Exception as error:  # unpicklers fail on foreign bytes in every way there is
