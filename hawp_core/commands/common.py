@@ -192,9 +192,9 @@ def load_settings(path: Path) -> tuple[Settings, Recipe | None]:
         recipe = read_recipe(path)
         given = recipe.settings
     # What is not said here may be that of a model named beside it.
-    network, labels = given.get("model"), "export" in given
+    network = given.get("model")
     has_model = isinstance(network, dict) and (recipe is None or "depth" in network)
-    return complete(given, path, has_model=has_model, has_export=labels), recipe
+    return complete(given, path, has_model=has_model, has_export="export" in given), recipe
 
 
 def add_run(parser: argparse.ArgumentParser, config: str = "the run's configuration, and files that change it") -> None:

@@ -97,13 +97,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_destination(dest: Path) -> None:
-    """Make sure that metrics replace nothing but metrics.
+    """Make sure that metrics can be written, and replace nothing but metrics.
 
     Raises:
-        UserError: something else is there.
+        UserError: they cannot, or something else is there.
     """
     from hawp_core.evaluation.results import Evaluation
 
+    common.check_place(dest)
     if not os.path.lexists(dest):
         return
     try:
@@ -149,7 +150,6 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--truth-images goes with --truth: say which annotations its photographs have.")
     model = common.find_model(args)
     if args.dest:
-        common.check_place(args.dest)
         _check_destination(args.dest)
     elif model == SHIPPED:
         raise UserError(

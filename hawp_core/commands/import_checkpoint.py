@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 
 from hawp_core.commands import common
-from hawp_core.errors import UserError
-from hawp_core.runtime.text import shown
 from hawp_core.workflow.paths import MODELS, model_name
 
 HELP = "turn a published checkpoint (hawpv3-*.pth) into one of ours"
@@ -29,8 +27,6 @@ def run(args: argparse.Namespace) -> None:
 
     destination = args.dest or inside(MODELS, args.file.stem) / model_name(0)
     common.check_destination(destination, args.file)
-    if args.dest is None and destination.exists():
-        raise UserError(f"{shown(destination)} is there already: remove it, or give another place with --dest.")
     network = import_published(args.file)
     save_checkpoint(destination, network, epoch=0, recipe={"name": args.file.stem, "imported": args.file.name})
     log.info("%s: %d tensors, all as published", destination, len(network.state_dict()))

@@ -127,14 +127,14 @@ class Estimate:
     network: NetworkSize
 
 
-def scaled_area(scales: tuple[float, ...]) -> float:
+def _area(scales: tuple[float, ...]) -> float:
     """How much a look at these scales passes through the network, relative to one at the image's own size."""
     return sum(scale**2 for scale in scales)
 
 
 def labelling_area(export: ExportSettings) -> float:
     """How much labelling passes of a photograph through the network, relative to the photograph."""
-    return (1 if export.labels == "votes" else export.views + 1) * scaled_area(export.scales)
+    return (1 if export.labels == "votes" else export.views + 1) * _area(export.scales)
 
 
 def piece_area(training: StageSettings, model: ModelSettings) -> float:
@@ -156,7 +156,7 @@ def estimate(settings: Settings, chain: Chain) -> Estimate:
     seen = {recipe.key: _images(recipe, settings, photographs, chain.own) for recipe in trainings}
     looked_at = min(settings.evaluate.photographs, photographs) * (1 + settings.evaluate.pairs)
     # Shapes are looked at once.
-    area = scaled_area(settings.evaluate.scales) * ((settings.evaluate.size or side) / side) ** 2
+    area = _area(settings.evaluate.scales) * ((settings.evaluate.size or side) / side) ** 2
     looks = looked_at * (1 + settings.evaluate.views) * area + shapes["validation"]
     looked_at += shapes["validation"]
     shard_jobs = chain.rounds[0].export.places.shards + 1
