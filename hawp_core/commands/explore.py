@@ -61,10 +61,13 @@ def run(args: argparse.Namespace) -> None:
         log.warning(fault)
     if args.folder.is_file() and not sets:
         raise UserError(
-            f"{shown(args.folder)} holds no result of hawp predict: give its JSON or JSON lines, or a folder."
+            f"{shown(args.folder)} holds no result of hawp predict: give its JSON or JSON lines (--ext json or jsonl), or a folder."
         )
     if not sets:
-        log.info("no photographs are labelled in %s yet; the page shows them once a round has", shown(args.folder))
+        log.info(
+            "no photographs are labelled in %s yet; the page shows them once a round has, or hawp predict --ext json",
+            shown(args.folder),
+        )
     # Whoever else is logged in on this machine reaches the port too, but does not know the address.
     secret = secrets.token_urlsafe(16)
     with listen(args.port) as listening:

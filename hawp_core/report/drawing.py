@@ -19,7 +19,8 @@ from hawp_core.runtime.files import replacing
 LINE_COLOUR = (213, 94, 0)
 JUNCTION_COLOUR = (86, 180, 233)
 RIM_COLOUR = (20, 20, 20)
-LINE_WIDTH = 2.0
+# Pixels; of larger pictures a share of the longer side, so that lines are seen where the whole of it is.
+LINE_WIDTH, LINE_SHARE = 2.0, 1 / 600
 # Radius of a junction's dot and width of its rim, in line widths.
 DOT, RIM = 1.2, 0.5
 
@@ -39,7 +40,6 @@ def overlay(
     wireframe: Wireframe,
     *,
     scale: float = 1.0,
-    line_width: float = LINE_WIDTH,
     line_colour: tuple[int, int, int] = LINE_COLOUR,
     junction_colour: tuple[int, int, int] = JUNCTION_COLOUR,
 ) -> np.ndarray:
@@ -47,8 +47,7 @@ def overlay(
 
     Args:
         image: (H, W) or (H, W, 3) uint8, of any size: the wireframe is resized to the picture.
-        scale: size of the picture relative to the image; lines keep their width.
-        line_width: pixels of the picture.
+        scale: size of the picture relative to the image.
 
     Returns:
         (round(H * scale), round(W * scale), 3) uint8.
@@ -63,6 +62,7 @@ def overlay(
     picture = cv2.resize(image, (width, height), interpolation=smooth)
     picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.ndim == 2 else picture.copy()
     fitted = wireframe.resized(width, height)
+    line_width = line_width_of(width, height)
     one = 1 << _SUBPIXEL_BITS
     for x1, y1, x2, y2 in np.rint(fitted.lines * one).astype(int).tolist():
         # OpenCV's antialiased lines are about a pixel wider than their thickness.
@@ -72,6 +72,11 @@ def overlay(
         for radius, colour in ((DOT + RIM, RIM_COLOUR), (DOT, junction_colour)):
             cv2.circle(picture, (x, y), round(radius * line_width * one), colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
     return picture
+
+
+def line_width_of(width: int, height: int) -> float:
+    """Pixels of a line that is drawn over a picture of this size."""
+    return max(LINE_WIDTH, LINE_SHARE * max(width, height))
 
 
 def contact_sheet(tiles: Sequence[np.ndarray], columns: int, titles: Sequence[str] | None = None) -> np.ndarray:

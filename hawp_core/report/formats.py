@@ -14,7 +14,7 @@ import numpy as np
 from hawp_core.data.photographs.selection import SOFTWARE, VIDEO, signed_mp4
 from hawp_core.data.predicted import SCHEMA
 from hawp_core.geometry.wireframe import Wireframe
-from hawp_core.report.drawing import overlay, save_png
+from hawp_core.report.drawing import line_width_of, overlay, save_png
 from hawp_core.runtime.files import replacing, write_text
 from hawp_core.runtime.text import shown
 from hawp_core.workflow.recipe_file import KEY_LENGTH
@@ -37,16 +37,17 @@ def to_json(name: str, wireframe: Wireframe, made: str) -> dict[str, object]:
 
 def to_svg(name: str, wireframe: Wireframe, made: str) -> str:
     """A drawing of the lines over a link to the image, in the image's pixels (SVG's origin is a pixel's corner)."""
+    line_width = line_width_of(wireframe.width, wireframe.height)
     rows = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wireframe.width} {wireframe.height}" data-made="{made}">',
         f"<title>Wireframe of {escape(shown(name))}</title>",
-        '<g stroke="#e69f00" stroke-width="2" stroke-linecap="round">',
+        f'<g stroke="#e69f00" stroke-width="{line_width:g}" stroke-linecap="round">',
     ]
     for x1, y1, x2, y2 in wireframe.lines + 0.5:
         rows.append(f'<line x1="{x1:.2f}" y1="{y1:.2f}" x2="{x2:.2f}" y2="{y2:.2f}"/>')
     rows.append('</g><g fill="#0072b2">')
     for x, y in wireframe.junctions + 0.5:
-        rows.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="2.5"/>')
+        rows.append(f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{1.25 * line_width:g}"/>')
     return "\n".join([*rows, "</g></svg>", ""])
 
 

@@ -25,6 +25,7 @@ matplotlib.use("Agg")
 PHOTOGRAPHS = 4  # rows of a gallery
 ROUNDS = 5  # columns; of more rounds the first, the last and those evenly between are shown
 TILE = 480  # longer side of a photograph, pixels
+FLATTEST, TALLEST = 0.3, 2.0  # height of a panel over its width; a strip of a photograph leaves room in it
 SHAPES_OF_EACH = 3  # images of each primitive
 DPI = 110
 
@@ -96,7 +97,7 @@ def _gallery(
         + ", ".join(str(len(file[name].edges)) if name in file else "none" for file in labels)
         for name, _ in rows
     ]
-    heights = [tiles[0].shape[0] / tiles[0].shape[1] for _, tiles in rows]
+    heights = [min(max(tiles[0].shape[0] / tiles[0].shape[1], FLATTEST), TALLEST) for _, tiles in rows]
     figure = Figure(figsize=(2.9 * len(labels) + 0.4, 2.9 * sum(heights) + 0.32 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), len(labels), squeeze=False, gridspec_kw={"height_ratios": heights})
     for (name, tiles), line in zip(rows, axes, strict=True):

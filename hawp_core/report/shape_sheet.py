@@ -15,6 +15,8 @@ from hawp_core.report.galleries import SHAPES_OF_EACH, Picture
 from hawp_core.workflow.paths import shape_config
 from hawp_core.workflow.recipe import SynthesizeRecipe
 
+SMALLEST_TILE, LARGEST_TILE = 220, 640  # side of an image in the report, pixels
+
 
 def shape_picture(recipe: SynthesizeRecipe) -> Picture:
     """The synthetic shapes as they were trained on: the first images of each primitive with their labels."""
@@ -27,7 +29,7 @@ def shape_picture(recipe: SynthesizeRecipe) -> Picture:
             kinds[primitive].append(sample)
         elif all(len(samples) == SHAPES_OF_EACH for samples in kinds.values()):
             break
-    scale = max(1.0, 220 / data.size)
+    scale = min(max(1.0, SMALLEST_TILE / data.size), LARGEST_TILE / data.size)
     samples = [sample for first in kinds.values() for sample in first]
     # A row shows one primitive after the other, PREVIEW_COLUMNS of them side by side.
     order = [

@@ -140,8 +140,8 @@ COLUMNS = (
     Column("LSD's of as many", "lsd_rep5_as_many", "{:.3f}".format, "Rep-5 of as many of LSD's longest lines"),
     Column("Loc-5 (px)", "structural_loc5", "{:.2f}".format, "how far apart the ends of lines are that are found again"),
     Column("Rep-5 at 25", "rep5_at_25", "{:.3f}".format, "Rep-5 of the 25, 50 and 100 best lines alone, by which detectors compare"),
-    Column("at 50", "rep5_at_50", "{:.3f}".format, ""),
-    Column("at 100", "rep5_at_100", "{:.3f}".format, ""),
+    Column("Rep-5 at 50", "rep5_at_50", "{:.3f}".format, ""),
+    Column("Rep-5 at 100", "rep5_at_100", "{:.3f}".format, ""),
     Column("one to one at 50", "paired_rep5_at_50", "{:.3f}".format, "the same of 50 lines, none with two partners"),
     Column("sAP10 on photographs", "photograph_sAP10", "{:.1f}".format, "structural AP by the lines that people drew (evaluate.truth), points"),
     Column("AP^H", "photograph_APH", "{:.1f}".format, "the same, pixel by pixel"),
@@ -170,11 +170,13 @@ def meanings(table: Sequence[Row]) -> list[str]:
 
 
 def as_text(table: Sequence[Row]) -> str:
-    """The table of rounds for a terminal, and below it what its columns mean."""
+    """The table of rounds for a terminal, which is narrow: rounds side by side, and below what the numbers mean."""
     from tabulate import tabulate
 
     heads, lines = readable(table)
-    drawn = tabulate(lines, heads, disable_numparse=True, colalign=("left", *["right"] * (len(heads) - 1)))
+    beside = [row.round if row.round == BASELINE else f"round {row.round}" for row in table]
+    turned = list(zip(heads[1:], *(line[1:] for line in lines), strict=True))
+    drawn = tabulate(turned, ["", *beside], disable_numparse=True, colalign=("left", *["right"] * len(table)))
     return "\n".join([drawn, "", *meanings(table), ""])
 
 

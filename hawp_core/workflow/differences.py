@@ -14,6 +14,8 @@ from hawp_core.workflow.recipe_file import RECIPES
 from hawp_core.workflow.record import Record, read_record
 from hawp_core.workflow.settings import Nested
 
+_NONE = "(none)"
+
 
 class Made(Protocol):
     """What a recipe and a lineage record both say of an artifact, as `hawp_core.workflow.recipe.Recipe` has it."""
@@ -65,10 +67,7 @@ def differences(one: Made, other: Made) -> list[str]:
     said = []
     if one.version != other.version:
         said.append(f"{one.stage}: stage version {one.version} -> {other.version}")
-    before, after = _flat(one.settings), _flat(other.settings)
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            said.append(f"{one.stage}: {name} {before.get(name, '(none)')} -> {after.get(name, '(none)')}")
+    said += [f"{one.stage}: {sentence}" for sentence in _changes(one.settings, other.settings)]
     for role in sorted({*one.inputs, *other.inputs}):
         was, now = one.inputs.get(role), other.inputs.get(role)
         if was != now:
@@ -129,11 +128,18 @@ def _own_labels(was: str, now: str) -> list[str]:
     ]
 
 
-def _flat(settings: Nested, prefix: str = "") -> Nested:
-    flat: Nested = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
+def _changes(before: Nested, after: Nested, prefix: str = "") -> list[str]:
+    """Which settings differ; a section that only one of both has is one difference."""
+    said = []
+    for name in sorted({*before, *after}):
+        # An empty section is none.
+        was, now = (_NONE if value == {} else value for value in (before.get(name, _NONE), after.get(name, _NONE)))
+        if isinstance(was, dict) and isinstance(now, dict):
+            said += _changes(was, now, f"{prefix}{name}.")
+        elif was != now:
+            said.append(f"{prefix}{name} {_brief(was)} -> {_brief(now)}")
+    return said
+
+
+def _brief(value: object) -> object:
+    return "(a section)" if isinstance(value, dict) else value

@@ -6,6 +6,7 @@ Snakefile again, plans nothing and reads its own recipe.
 
 import dataclasses
 import functools
+import os
 import re
 import shlex
 import sys
@@ -105,6 +106,10 @@ class Run:
             config: Snakemake's merged configuration.
             command: words of the command line.
         """
+        # Rules find `hawp` beside this Snakemake where neither the shell nor a rule's own environment has one.
+        os.environ["PATH"] = os.pathsep.join(
+            [os.environ.get("PATH", os.defpath), os.path.dirname(os.path.abspath(sys.executable))]
+        )
         # Snakemake has merged them already; read one by one, a mistake is told with the file that it stands in. A job's process
         # looks at none, so that an edit meanwhile stops no job.
         files = list(workflow.configfiles) if workflow.is_main_process else []

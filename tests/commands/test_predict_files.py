@@ -99,6 +99,23 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(predict, tmp_path):
     assert written(tmp_path / "out") == ["x.png.png"]
 
 
+def test_a_subfolder_that_cannot_be_listed_is_named_and_the_rest_is_done(predict, tmp_path, monkeypatch):
+    photograph(tmp_path / "in" / "x.png")
+    photograph(tmp_path / "in" / "closed" / "y.png", 41)
+    listed = os.scandir
+
+    def scandir(folder):
+        if os.path.basename(folder) == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    code, printed = predict("in", "--saveto", "out")
+    monkeypatch.undo()
+    assert code == 2 and "left out: 1 of 2 images; in/closed: it cannot be listed: Permission denied" in printed
+    assert written(tmp_path / "out") == ["x.png.png"]
+
+
 def test_a_picture_beyond_the_memory_is_named(predict, tmp_path, monkeypatch):
     photograph(tmp_path / "in" / "a.png")
     photograph(tmp_path / "in" / "b.png", 41)

@@ -46,6 +46,16 @@ def test_the_image_itself_stays_and_may_be_coloured():
     assert not np.shares_memory(picture, image)
 
 
+def test_lines_of_a_large_picture_are_seen_where_the_whole_of_it_is():
+    def rows(height: int, width: int) -> int:
+        line = Wireframe.from_lines(np.array([[0.1, 0.5, 0.9, 0.5]]) * ([width, height] * 2), width, height)
+        column = overlay(np.zeros((height, width), np.uint8), line)[:, width // 2, 0]
+        return int((column > 100).sum())
+
+    assert rows(40, 60) == rows(600, 900) <= 3
+    assert 7 <= rows(3000, 4500) <= 9
+
+
 def test_subpixel_positions_move_the_line():
     def centre(y: float) -> float:
         line = Wireframe.from_lines(np.array([[5.0, y, 55.0, y]]), 60, 40)

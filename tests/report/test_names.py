@@ -1,5 +1,6 @@
 """Names of photographs are text everywhere in a report: dollars, markup and control characters change nothing."""
 
+import io
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -28,6 +29,16 @@ def test_a_gallery_shows_any_name(tmp_path, name):
     ranked = Ranking([name], lambda _: "3 lines", "best", "worst")
     picture = _gallery("best", [name], ranked, str(tmp_path), [Round()], [labels])
     assert picture.png.startswith(b"\x89PNG") and picture.about.isprintable()
+
+
+def test_a_gallery_leaves_room_for_the_others_beside_a_strip_of_a_photograph(tmp_path):
+    shapes = {"tall.png": (2000, 16), "wide.png": (16, 2000)}
+    for name, shape in shapes.items():
+        Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / name)
+    labels = Labels({name: Wireframe.empty(*shape[::-1]) for name, shape in shapes.items()})
+    ranked = Ranking([*shapes], lambda _: "3 lines", "best", "worst")
+    picture = _gallery("best", [*shapes], ranked, str(tmp_path), [Round()], [labels])
+    assert max(Image.open(io.BytesIO(picture.png)).size) < 1200
 
 
 @pytest.mark.parametrize("name", [*ODD, "\udcff.png", "\x00.png"])

@@ -1,15 +1,17 @@
 """The table of rounds and the figures on a small real run; Snakemake's report of it in a real browser."""
 
+import base64
 import contextlib
 import csv
 import html
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import browser
@@ -38,8 +40,9 @@ from hawp_core.geometry.wireframe import Wireframe
 from hawp_core.report import charts, galleries, pages
 from hawp_core.report.agreement import agreement
 from hawp_core.report.costs import Cost, costs
+from hawp_core.report.drawing import LINE_COLOUR
 from hawp_core.report.finished import finished
-from hawp_core.report.table import Row, as_text, readable, rows
+from hawp_core.report.table import COLUMNS, Row, as_text, readable, rows
 from hawp_core.report.taken_in import own_key, taken_in
 from hawp_core.report.verdicts import verdicts
 from hawp_core.workflow import settings
@@ -196,7 +199,7 @@ def test_rounds_that_an_earlier_version_measured_are_shown_as_they_were(here):
         rounds.append(replace(each, evaluation=Evaluation.read("earlier.json")))
     table = rows(rounds)
     heads, _ = readable(table)
-    assert verdicts(rounds) == [] and "Rep-5" in heads and "at 50" not in heads
+    assert verdicts(rounds) == [] and "Rep-5" in heads and "Rep-5 at 50" not in heads
     assert "<svg" in charts.metrics(table).svg()
 
 
@@ -348,8 +351,35 @@ def test_status_knows_what_is_done_and_what_waits(here, hawp):
 
 
 def test_pages_escape_what_they_show():
-    page = pages.page("a < b", "c & d", pages.table(["<i>"], [["<b>", "&"]]), pages.picture(b"x", 'say "<hi>"'))
+    drawn = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(drawn, format="PNG")
+    page = pages.page(
+        "a < b", "c & d", pages.table(["<i>"], [["<b>", "&"]]), pages.picture(drawn.getvalue(), 'say "<hi>"')
+    )
     assert "<i>" not in page and "<b>" not in page and "<hi>" not in page and "&quot;" in page
+
+
+def test_pages_hold_pictures_in_little():
+    noise = np.random.default_rng(1).integers(100, 150, (400, 400, 3)).astype(np.uint8)
+    noise[200:202] = LINE_COLOUR
+    drawn = io.BytesIO()
+    Image.fromarray(noise).save(drawn, format="PNG")
+    shown = pages.picture(drawn.getvalue(), "noise")
+    kind, content = re.search(r"data:image/(\w+);base64,([^\"]+)", shown).groups()
+    picture = Image.open(io.BytesIO(base64.b64decode(content)))
+    assert picture.format.lower() == kind and picture.size == (400, 400)
+    assert len(shown) < len(drawn.getvalue()) / 2
+    line = np.asarray(picture)[200:202].mean(axis=(0, 1))
+    assert np.abs(line - LINE_COLOUR).max() < 40
+
+
+def test_the_table_of_a_terminal_is_narrow_however_many_numbers_it_has():
+    every = {field.name: 1.0 for field in fields(Row) if field.name not in ("round", "training", "size")}
+    text = as_text([Row(str(number), "", **every) for number in range(4)] + [Row("LSD", "", **every)])
+    drawn = text.split("\n\n")[0].splitlines()
+    assert drawn[0].split() == ["round", "0", "round", "1", "round", "2", "round", "3", "LSD"]
+    assert max(map(len, drawn)) < 80 and len(drawn) == 2 + len(COLUMNS)
+    assert drawn[2].split()[-5:] == ["1.0"] * 5
 
 
 def test_a_chart_without_a_defined_number_is_drawn(here):

@@ -44,11 +44,11 @@ def without_privileges() -> list[str]:
 
 
 def snakemake(folder: Path, *words: str, timeout: int = 500) -> subprocess.CompletedProcess:
-    """Run the workflow in `folder` with the local profile."""
-    # Without the virtual environment's folder on the path, `hawp` would not be found by the rules.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    """Run the workflow in `folder` with the local profile, in a shell that did not activate the environment."""
+    programs = Path(sys.executable).parent
+    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if Path(each) != programs)
     return subprocess.run(
-        [*without_privileges(), "snakemake", *words, "--profile", "profiles/local", "--configfile", "tiny.yaml"],
+        [*without_privileges(), str(programs / "snakemake"), *words, "--profile", "profiles/local", "--configfile", "tiny.yaml"],
         cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
 

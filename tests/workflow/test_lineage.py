@@ -168,6 +168,17 @@ def test_why_two_addresses_differ(workplace, photographs, hawp, tiny):
     ]
 
 
+def test_why_tells_rounds_apart_in_few_words(workplace, photographs, hawp, tiny):
+    chain = plan_run(settings.changed(tiny, {"photographs": {"folder": str(photographs)}}, ""), 1, write=True)
+    shapes, real = (each.train for each in chain.rounds)
+    code, printed = hawp("lineage", "--why", shapes.key, real.key)
+    assert code == 0 and len(printed.splitlines()) < 6, printed
+    assert (
+        "train: train.synthetic (a section) -> (none)" in printed
+        and "train: train.real (none) -> (a section)" in printed
+    )
+
+
 def test_why_knows_what_was_made_by_hand(workplace, hawp):
     """No recipe is written for a step by hand; its lineage record says the same."""
     for seed in (1, 2):

@@ -67,11 +67,14 @@ def scan(folder: Path | str) -> list[PhotographFile]:
     return list(survey(folder)[0])
 
 
-def survey(folder: Path | str) -> tuple[FoundPhotographs, list[Rejected]]:
+def survey(folder: Path | str, *, closed: bool = False) -> tuple[FoundPhotographs, list[Rejected]]:
     """The photographs in a folder and below, sorted by name, and the files that look like some but cannot be used.
 
     Hidden files and folders are left out. Links are followed; a folder reached twice counts once, under its real
     name, so that loops end, and a link to a folder that contains `folder` is not followed.
+
+    Args:
+        closed: folders that cannot be listed are among what cannot be used, instead of the end of it.
 
     Raises:
         UserError: `folder` is missing, a file, cannot be listed, or holds no photograph.
@@ -84,7 +87,8 @@ def survey(folder: Path | str) -> tuple[FoundPhotographs, list[Rejected]]:
         )
     photographs = FoundPhotographs()
     rejected: list[Rejected] = []
-    for part, files in [("", _bundled_files(root))] if folder == "bundled" else walk(root, _ENDINGS):
+    walked = walk(root, _ENDINGS, rejected if closed else None)
+    for part, files in [("", _bundled_files(root))] if folder == "bundled" else walked:
         usable = []
         for name, path in files:
             reason, found = examine(name, path)
@@ -110,12 +114,17 @@ def _bundled_files(root: Path) -> Iterator[tuple[str, str]]:
         yield name, str(path)
 
 
-def walk(root: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
+def walk(
+    root: Path, endings: tuple[str, ...], closed: list[Rejected] | None = None
+) -> Iterator[tuple[str, Iterator[tuple[str, str]]]]:
     """Each visible folder below `root`, real ones first, then linked ones: its name, and in it name and path of every
     visible file that ends so, in lower case or not, which are to be taken before the next folder.
 
+    Args:
+        closed: takes the folders that cannot be listed.
+
     Raises:
-        UserError: a folder that cannot be listed.
+        UserError: a folder that cannot be listed, without `closed`.
     """
     real_root = os.path.realpath(root)
     entered: set[str] = set()
@@ -130,11 +139,16 @@ def walk(root: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, Iterator[t
             if above or real in entered:
                 continue
             entered.add(real)
-            yield part, _files(folder, part, endings, waiting, linked)
+            yield part, _files(folder, part, endings, waiting, linked, closed)
 
 
 def _files(
-    folder: Path, part: str, endings: tuple[str, ...], waiting: list[str], linked: list[str]
+    folder: Path,
+    part: str,
+    endings: tuple[str, ...],
+    waiting: list[str],
+    linked: list[str],
+    closed: list[Rejected] | None,
 ) -> Iterator[tuple[str, str]]:
     """The files with these endings in `folder`, whose own folders are put with those that wait, links with the linked ones."""
     try:
@@ -150,6 +164,9 @@ def _files(
                 elif name.lower().endswith(endings):
                     yield name, item.path
     except OSError as error:
+        if closed is not None:
+            closed.append(Rejected(shown(part or "."), f"it cannot be listed: {error.strerror}"))
+            return
         raise UserError(
             f"{shown(folder)} cannot be listed ({error.strerror}): give permission to read it, or move it elsewhere."
         ) from error

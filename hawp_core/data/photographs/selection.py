@@ -76,11 +76,11 @@ def _meant(pattern: str, rejected: list[str], videos: list[Path]) -> list[tuple[
     path = Path(pattern)
     if path.is_dir():
         # Thousands of frames are looked at only where someone asks for them.
-        below = (Path(video) for _, files in walk(path, _VIDEOS) for _, video in files)
+        below = (Path(video) for _, files in walk(path, _VIDEOS, []) for _, video in files)
         inside_it = sorted(file for file in below if not is_own(file))
         videos += inside_it
         try:
-            photographs, unusable = survey(path)
+            photographs, unusable = survey(path, closed=True)
         except UserError as error:
             if not inside_it:
                 raise
