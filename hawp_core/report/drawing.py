@@ -35,14 +35,7 @@ _SUBPIXEL_BITS = 6
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def overlay(
-    image: np.ndarray,
-    wireframe: Wireframe,
-    *,
-    scale: float = 1.0,
-    line_colour: tuple[int, int, int] = LINE_COLOUR,
-    junction_colour: tuple[int, int, int] = JUNCTION_COLOUR,
-) -> np.ndarray:
+def overlay(image: np.ndarray, wireframe: Wireframe, *, scale: float = 1.0) -> np.ndarray:
     """Draw a wireframe over its image.
 
     Args:
@@ -67,9 +60,9 @@ def overlay(
     for x1, y1, x2, y2 in np.rint(fitted.lines * one).astype(int).tolist():
         # OpenCV's antialiased lines are about a pixel wider than their thickness.
         thickness = max(1, round(line_width - 0.5))
-        cv2.line(picture, (x1, y1), (x2, y2), line_colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.line(picture, (x1, y1), (x2, y2), LINE_COLOUR, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
     for x, y in np.rint(fitted.junctions * one).astype(int).tolist():
-        for radius, colour in ((DOT + RIM, RIM_COLOUR), (DOT, junction_colour)):
+        for radius, colour in ((DOT + RIM, RIM_COLOUR), (DOT, JUNCTION_COLOUR)):
             cv2.circle(picture, (x, y), round(radius * line_width * one), colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
     return picture
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-QUALITY = 90  # of pictures, of 100; lines of one pixel keep their colours
+QUALITY = 90  # of pictures, of 100; thin lines keep their colours
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>

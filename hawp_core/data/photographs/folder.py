@@ -74,7 +74,7 @@ def survey(folder: Path | str, *, closed: bool = False) -> tuple[FoundPhotograph
     name, so that loops end, and a link to a folder that contains `folder` is not followed.
 
     Args:
-        closed: folders that cannot be listed are among what cannot be used, instead of the end of it.
+        closed: count folders that cannot be listed as what cannot be used, instead of ending there.
 
     Raises:
         UserError: `folder` is missing, a file, cannot be listed, or holds no photograph.

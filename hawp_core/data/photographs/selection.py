@@ -75,7 +75,7 @@ def _meant(pattern: str, rejected: list[str], videos: list[Path]) -> list[tuple[
         raise UserError("one of the images has an empty name: give an image, a folder of images or a pattern.")
     path = Path(pattern)
     if path.is_dir():
-        # Thousands of frames are looked at only where someone asks for them.
+        # Thousands of frames are looked at only where someone asks for them. Folders that cannot be listed are told below.
         below = (Path(video) for _, files in walk(path, _VIDEOS, []) for _, video in files)
         inside_it = sorted(file for file in below if not is_own(file))
         videos += inside_it
